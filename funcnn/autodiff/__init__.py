@@ -1,0 +1,20 @@
+"""A reverse mode for whole JAX programs. Knows nothing of networks.
+
+tracer.py is the forward pass, backward.py the backward pass, rules/ the table of what each primitive
+does to a gradient, programs.py the programs inside programs, transforms.py what is called.
+"""
+
+from funcnn.autodiff import programs as _programs  # enters the rule for jit
+from funcnn.autodiff import rules as _rules  # fills the table
+from funcnn.autodiff.rules.table import defvjp, elementwise, linear, zero_derivative
+from funcnn.autodiff.transforms import grad, value_and_grad, vjp
+
+__all__ = [
+    "defvjp",
+    "elementwise",
+    "grad",
+    "linear",
+    "value_and_grad",
+    "vjp",
+    "zero_derivative",
+]

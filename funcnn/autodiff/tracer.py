@@ -1,0 +1,206 @@
+"""The forward pass: a JAX trace that writes down, on a tape, what depends on the inputs.
+
+While a function is differentiated, its inputs are `TapeTracer`s: a value and a slot, the number
+under which its cotangent will be found. Every primitive that JAX binds comes to
+`TapeTrace.process_primitive`. It is evaluated there and then, on the trace that was current before
+(eager evaluation, `jit`'s, `vmap`'s, another gradient's), and if an input is tracked, one node is
+written. So the tape is straight-line whatever Python control flow the function has.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.core import Trace, Tracer
+from jax.custom_derivatives import SymbolicZero
+from jax.extend import source_info_util
+from jax.extend.core import Primitive, set_current_trace
+
+from funcnn.autodiff import jax_versions
+from funcnn.autodiff.rules.table import Recorded, no_gradient, rules
+
+Slot = int
+
+
+class Node(NamedTuple):
+    """One line of the tape: a primitive that was evaluated on tracked values."""
+
+    primitive: Primitive
+    params: dict[str, Any]
+    inputs: tuple[Slot | None, ...]
+    """for each operand its slot, None where it is not tracked"""
+    outputs: tuple[Slot | None, ...]
+    backward: Any
+    """(saved, cotangents of the outputs) -> cotangents of the operands"""
+    source: Any
+    """where in the user's program (`jax.extend.source_info_util.SourceInfo`)"""
+
+
+class TapeTracer(Tracer):
+    """A value that depends on an input: carries the slot of its cotangent."""
+
+    __slots__ = ("slot", "value")
+
+    def __init__(self, trace: "TapeTrace", value: Any, slot: Slot):
+        super().__init__(trace, jax.typeof(value))
+        self.value = value
+        self.slot = slot
+
+    def to_concrete_value(self):
+        """The number behind it where there is one: Python control flow may then look at it."""
+        value = self.value
+        return value.to_concrete_value() if isinstance(value, Tracer) else value
+
+
+class TapeTrace(Trace):
+    """Evaluates primitives on `parent` and writes those on tracked values on its tape."""
+
+    def __init__(self, parent: Trace):
+        super().__init__()
+        self.parent = parent
+        self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
+        self._slots = 0
+
+    def track(self, value: Any) -> TapeTracer:
+        """A new tracked value, with a slot of its own."""
+        self._slots += 1
+        return TapeTracer(self, value, self._slots - 1)
+
+    def untrack(self, tracers: Sequence[Any]) -> tuple[list[Any], tuple[Slot | None, ...]]:
+        """The values, and the slots of those that this trace tracks."""
+        mine = [isinstance(t, TapeTracer) and t._trace is self for t in tracers]
+        values = [t.value if m else t for t, m in zip(tracers, mine, strict=True)]
+        return values, tuple(t.slot if m else None for t, m in zip(tracers, mine, strict=True))
+
+    def stage_value(self, val):
+        [value], [slot] = self.untrack([val])
+        value = self.parent.stage_value(value)
+        return value if slot is None else TapeTracer(self, value, slot)
+
+    def process_primitive(self, primitive, tracers, params, /):
+        values, slots = self.untrack(tracers)
+        is_tracked = tuple(slot is not None for slot in slots)
+        rule = rules.get(primitive) if any(is_tracked) else None
+        with set_current_trace(self.parent):
+            if rule is None:
+                out = primitive.bind(*values, **params)
+                if any(is_tracked) and primitive not in no_gradient:
+                    _check_not_differentiable(primitive, out)
+                return out
+            recorded = rule(primitive, values, is_tracked, params)
+        outs = self.record(primitive, params, slots, recorded)
+        return outs if primitive.multiple_results else outs[0]
+
+    def record(self, primitive, params, inputs: tuple[Slot | None, ...], recorded: Recorded):
+        """Writes a node; the outputs come back as tracers where a gradient can reach them."""
+        outs = [
+            self.track(out) if tracked and is_inexact(out) else out
+            for out, tracked in zip(recorded.outs, recorded.tracked, strict=True)
+        ]
+        outputs = tuple(out.slot if isinstance(out, TapeTracer) and out._trace is self else None
+                        for out in outs)
+        if any(slot is not None for slot in outputs):
+            source = source_info_util.current()
+            node = Node(primitive, params, inputs, outputs, recorded.backward, source)
+            self.tape.append((node, recorded.saved))
+        return outs
+
+    def process_call(self, call_primitive, f, tracers, params, /):
+        """A call (`jax.extend.core.primitives.call_p`): its body is evaluated on this tape."""
+        with set_current_trace(self):
+            return f.call_wrapped(*tracers)
+
+    def process_custom_jvp_call(self, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
+        """The user's JVP rule, made reverse.
+
+        The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
+        slots of the inputs they belong to: what it does with them goes on the tape, and walking
+        that backwards is the rule's exact transpose.
+        """
+        values, slots = self.untrack(tracers)
+        if all(slot is None for slot in slots):
+            with set_current_trace(self.parent):
+                return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
+        tangents = []
+        for value, slot in zip(values, slots, strict=True):
+            if slot is not None:
+                tangents.append(TapeTracer(self, zeros_like(value), slot))
+            else:
+                tangents.append(symbolic_zero(value) if symbolic_zeros else zero_tangent(value))
+        with set_current_trace(self):
+            outs = jvp.call_wrapped(*values, *tangents)
+        primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
+        primals_out, _ = self.untrack(primals_out)
+        _, out_slots = self.untrack(tangents_out)
+        return [
+            out if slot is None else TapeTracer(self, out, slot)
+            for out, slot in zip(primals_out, out_slots, strict=True)
+        ]
+
+    def process_custom_vjp_call(
+        self, primitive, fun, fwd, bwd, tracers, /, *, out_trees, symbolic_zeros
+    ):
+        """The user's forward rule on the way there, the user's backward rule on the way back."""
+        values, slots = self.untrack(tracers)
+        params = {"out_trees": out_trees, "symbolic_zeros": symbolic_zeros}
+        with set_current_trace(self.parent):
+            if all(slot is None for slot in slots):
+                return primitive.bind(*values, subfuns=(fun, fwd, bwd), **params)
+            flat = [x for pair in zip(values, (s is not None for s in slots), strict=True) for x in pair]
+            saved_and_outs = fwd.call_wrapped(*flat)
+        saved, outs = jax_versions.split_custom_vjp_forward(saved_and_outs, out_trees(), values)
+        avals = [jax.typeof(out) for out in outs]
+        backward = functools.partial(_custom_vjp_backward, bwd, avals, symbolic_zeros)
+        recorded = Recorded(outs, [True] * len(outs), saved, backward)
+        return self.record(primitive, params, slots, recorded)
+
+
+def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):
+    absent = symbolic_zero if symbolic_zeros else zero_tangent
+    gs = [absent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
+    cotangents = jax_versions.cotangents_of_custom_vjp(bwd.call_wrapped(*saved, *gs))
+    return [ct if is_array(ct) and is_inexact(ct) else None for ct in cotangents]
+
+
+def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
+    """A primitive without a rule is right only if nothing it gives out could have a gradient."""
+    if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
+        where = source_info_util.summarize(source_info_util.current())
+        raise NotImplementedError(
+            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {where}. Enter one "
+            f"with funcnn.autodiff.defvjp (CONTRIBUTING.md shows how), keep the function's input "
+            f"out of it with jax.lax.stop_gradient, or use jax.grad there (jax.custom_vjp)."
+        )
+
+
+def is_array(x: Any) -> bool:
+    """Is this a value JAX computes with (and not one of its symbolic zeros)?"""
+    return isinstance(x, (jax.Array, np.ndarray, np.generic, float, complex))
+
+
+def is_inexact(x: Any) -> bool:
+    """Is this a value that can have a gradient: of real or complex floating point type?"""
+    return _is_inexact_dtype(x.dtype if hasattr(x, "dtype") else jax.typeof(x).dtype)
+
+
+@functools.cache
+def _is_inexact_dtype(dtype: Any) -> bool:
+    return jax.dtypes.issubdtype(dtype, np.inexact)
+
+
+def zeros_like(x: Any) -> Any:
+    return jax.lax.full_like(x, 0)
+
+
+def zero_tangent(x: Any) -> Any:
+    """Zeros of the type that tangents and cotangents of `x` have: float0 for integers."""
+    if is_inexact(x):
+        return jax.numpy.zeros(np.shape(x), x.dtype)
+    return np.zeros(np.shape(x), jax.dtypes.float0)
+
+
+def symbolic_zero(x: Any) -> SymbolicZero:
+    """The zero that JAX hands to rules with `symbolic_zeros=True`."""
+    return SymbolicZero(jax.typeof(x).to_tangent_aval())

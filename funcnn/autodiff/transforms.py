@@ -1,0 +1,339 @@
+"""`vjp`, `grad` and `value_and_grad`, with JAX's signatures.
+
+Each runs the function once on tracers (tracer.py) and walks the tape back (backward.py).
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend.core import set_current_trace, take_current_trace
+from jax.tree_util import (
+    Partial,
+    keystr,
+    tree_flatten,
+    tree_flatten_with_path,
+    tree_leaves,
+    tree_map,
+    tree_structure,
+    tree_unflatten,
+)
+
+from funcnn.autodiff.backward import backward, from_the_end
+from funcnn.autodiff.tracer import TapeTrace, is_inexact, zero_tangent
+
+
+def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
+    """The value of ``fun(*primals)``, and the function that carries cotangents back.
+
+    As `jax.vjp`: ``out, pullback = vjp(fun, *primals)``, then ``pullback(cotangents)`` gives a
+    tuple with one entry for each of `primals`.
+
+    Args:
+      fun: a function of pytrees of arrays that returns one. With `has_aux` it returns a pair: what
+        is differentiated, and anything else.
+      *primals: where to evaluate it. Integer and boolean leaves are allowed; their cotangents are
+        zeros of dtype float0.
+      has_aux: see `fun`.
+
+    Returns:
+      ``(out, pullback)``, or ``(out, pullback, aux)``. `pullback` takes a cotangent of the structure,
+      shapes and dtypes of ``out``. It is itself a pytree (its leaves are the residuals), so it can
+      be returned from `jax.jit`, and may be called more than once.
+
+    Raises:
+      TypeError: a leaf that is not an array, or a cotangent of another structure or dtype.
+      NotImplementedError: a primitive without a rule; the message says which, and where.
+
+    Example (deck B, row 21):
+
+    >>> from funcnn import vjp
+    >>> out, pullback = vjp(lambda x, y, z: (x + y) * z, -2.0, 5.0, -4.0)
+    >>> float(out), [float(g) for g in pullback(1.0)]
+    (-12.0, [-4.0, -4.0, 3.0])
+
+    Source: deck B, rows 21 to 25.
+    """
+    _check_callable(fun)
+    if not isinstance(has_aux, bool):
+        raise TypeError(f"vjp: has_aux must be a bool, got {has_aux!r}. Arguments of the function "
+                        "are given by position.")
+    flat, in_tree = tree_flatten(primals)
+    for path, leaf in tree_flatten_with_path(primals)[0]:
+        _check_array("vjp", leaf, path)
+    out, aux, tape, out_slots = _record(fun, flat, in_tree, has_aux)
+    out_flat, out_tree = tree_flatten(out)
+    nodes = [node for node, _ in tape]
+    avals = [jax.typeof(leaf) for leaf in flat]
+    out_avals = [jax.typeof(leaf) for leaf in out_flat]
+    static = (nodes, avals, in_tree, out_slots, out_avals, out_tree)
+    pullback = Partial(functools.partial(_pull_back, static), [saved for _, saved in tape])
+    return (out, pullback, aux) if has_aux else (out, pullback)
+
+
+def _pull_back(static, residuals, cotangent):
+    nodes, avals, in_tree, out_slots, out_avals, out_tree = static
+    flat, tree = tree_flatten(cotangent)
+    if tree != out_tree:
+        raise TypeError(
+            "Tree structure of cotangent input does not match structure of primal output: "
+            f"got {tree}, but expected {out_tree}."
+        )
+    cotangents: dict = {}
+    for ct, slot, aval in zip(flat, out_slots, out_avals, strict=True):
+        _check_cotangent(ct, aval)
+        if slot is not None:
+            ct = ct if hasattr(ct, "shape") else np.asarray(ct, aval.dtype)
+            cotangents[slot] = lax.add(cotangents[slot], ct) if slot in cotangents else ct
+    lines = zip(reversed(nodes), reversed(residuals), strict=True)
+    backward(lines, cotangents)
+    return tree_unflatten(in_tree, _gather(cotangents, avals))
+
+
+def _record(fun, flat, in_tree, has_aux):
+    """Runs `fun` on tracers: its output as values, the tape, and the slots of the output's leaves.
+
+    The slots of the inputs are their positions.
+    """
+    with take_current_trace() as parent:
+        trace = TapeTrace(parent)
+        # integers take a slot too, so that slot and position agree, but go in as they are
+        tracers = [trace.track(x) for x in flat]
+        args = [t if is_inexact(x) else x for t, x in zip(tracers, flat, strict=True)]
+        with set_current_trace(trace):
+            out = fun(*tree_unflatten(in_tree, args))
+            if has_aux:
+                if not isinstance(out, (tuple, list)) or len(out) != 2:
+                    raise TypeError("with has_aux=True the function must return a pair "
+                                    f"(output, auxiliary data), got {type(out)}")
+                out, aux = out
+            else:
+                aux = None
+        trace.invalidate()
+    aux = tree_map(lambda leaf: trace.untrack([leaf])[0][0], aux)
+    out_flat, out_tree = tree_flatten(out)
+    values, slots = trace.untrack(out_flat)
+    for path, leaf in tree_flatten_with_path(out)[0]:
+        _check_output(leaf, path)
+    return tree_unflatten(out_tree, values), aux, trace.tape, slots
+
+
+def _one(value):
+    """The cotangent that the backward pass starts from."""
+    aval = jax.typeof(value)
+    return lax.full_like(value, 1) if aval.weak_type else np.ones((), aval.dtype)
+
+
+def _gather(cotangents, avals):
+    """The cotangents of the inputs in their order; absent ones now as zeros."""
+    return [
+        cotangents[i] if i in cotangents else zero_tangent(aval) for i, aval in enumerate(avals)
+    ]
+
+
+def value_and_grad(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable:
+    """A function that gives the value of `fun` and its gradient, as `jax.value_and_grad`.
+
+    Args:
+      fun: returns a scalar; with `has_aux` a pair of a scalar and anything else.
+      argnums: which positional arguments to differentiate: an int, or a sequence of them.
+      has_aux: see `fun`. The result is then ``((value, aux), gradient)``.
+      holomorphic: `fun` is holomorphic: inputs and output are complex.
+      allow_int: allow integer and boolean leaves; their gradients are zeros of dtype float0.
+
+    Returns:
+      A function of `fun`'s arguments, keyword arguments included, that returns
+      ``(value, gradient)``: the gradient has the structure of the argument, or is a tuple of
+      gradients when `argnums` is a sequence.
+
+    Raises:
+      TypeError: an output that is not a real scalar, an input that is not floating point, an
+        argument missing for `argnums`.
+
+    Example:
+
+    >>> import jax.numpy as jnp
+    >>> from funcnn import value_and_grad
+    >>> value, gradient = value_and_grad(lambda w: jnp.sum(w["a"] ** 2))({"a": jnp.array([1.0, 2.0])})
+    >>> float(value), gradient["a"].tolist()
+    (5.0, [2.0, 4.0])
+
+    Source: deck B, row 19: two passes, whatever the number of parameters.
+    """
+    _check_callable(fun)
+    argnums = _check_argnums(argnums)
+
+    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
+    def value_and_grad_of_fun(*args, **kwargs):
+        positions = _positions(argnums, len(args))
+        primals = tuple(args[i] for i in positions)
+
+        def of_primals(*primals):
+            full = list(args)
+            for i, primal in zip(positions, primals, strict=True):
+                full[i] = primal
+            return fun(*full, **kwargs)
+
+        for path, leaf in tree_flatten_with_path(primals)[0]:
+            _check_input(leaf, path, holomorphic, allow_int)
+        flat, in_tree = tree_flatten(primals)
+        value, aux, tape, slots = _record(of_primals, flat, in_tree, has_aux)
+        _check_scalar(value, holomorphic)
+        [value_leaf] = tree_leaves(value)
+        cotangents = {}
+        if slots[0] is not None:
+            cotangents[slots[0]] = _one(value_leaf)
+        backward(from_the_end(tape), cotangents)
+        gradient = tree_unflatten(in_tree, _gather(cotangents, [jax.typeof(x) for x in flat]))
+        if isinstance(argnums, int):
+            gradient = gradient[0]
+        return ((value, aux), gradient) if has_aux else (value, gradient)
+
+    return value_and_grad_of_fun
+
+
+def grad(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable:
+    """A function that gives the gradient of `fun`, as `jax.grad`.
+
+    Arguments and errors are those of `value_and_grad`; the result is the gradient alone, or
+    ``(gradient, aux)`` with `has_aux`.
+
+    Example: the sigmoid of deck B, row 22, and its second derivative:
+
+    >>> import jax.numpy as jnp
+    >>> from funcnn import grad
+    >>> def sigmoid(z):
+    ...     return 1 / (1 + jnp.exp(-z))
+    >>> round(float(grad(sigmoid)(1.0)), 2), round(float(grad(grad(sigmoid))(1.0)), 2)
+    (0.2, -0.09)
+    """
+    both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
+    def grad_of_fun(*args, **kwargs):
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_of_fun
+
+
+def _check_callable(fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"Expected a callable value, got {fun!r}")
+
+
+def _check_argnums(argnums: Any) -> int | tuple[int, ...]:
+    try:
+        return operator.index(argnums)
+    except TypeError:
+        pass
+    try:
+        return tuple(operator.index(i) for i in argnums)
+    except TypeError:
+        raise TypeError(f"argnums must be an int or a sequence of ints, got {argnums!r}") from None
+
+
+def _positions(argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The arguments to differentiate as positions from 0; negative ones count from the end."""
+    wanted = (argnums,) if isinstance(argnums, int) else argnums
+    for i in wanted:
+        if not -count <= i < count:
+            needed = i + 1 if i >= 0 else -i
+            raise TypeError(
+                f"differentiating with respect to argnums={argnums} requires at least {needed} "
+                f"positional arguments to be passed by the caller, but got only {count} "
+                "positional arguments."
+            )
+    return tuple(i % count for i in wanted)
+
+
+def _dtype_of(leaf: Any, what: str) -> Any:
+    try:
+        return jax.typeof(leaf).dtype
+    except TypeError:
+        raise TypeError(f"{what} is not an array or a number: got {leaf!r} of type {type(leaf)}") from None
+
+
+def _check_array(name: str, leaf: Any, path: Any) -> None:
+    _dtype_of(leaf, f"{name}: argument {keystr(path)}")
+
+
+def _check_output(leaf: Any, path: Any) -> None:
+    _dtype_of(leaf, f"the output{keystr(path)} of the differentiated function")
+
+
+def _check_input(leaf: Any, path: Any, holomorphic: bool, allow_int: bool) -> None:
+    dtype = _dtype_of(leaf, f"grad: argument {keystr(path)}")
+    if holomorphic and not jax.dtypes.issubdtype(dtype, np.complexfloating):
+        raise TypeError(
+            f"grad with holomorphic=True requires inputs with complex dtype, but argument "
+            f"{keystr(path)} has dtype {dtype.name}."
+        )
+    if jax.dtypes.issubdtype(dtype, np.integer) or jax.dtypes.issubdtype(dtype, np.bool_):
+        if not allow_int:
+            raise TypeError(
+                "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of "
+                f"np.inexact), but argument {keystr(path)} has dtype {dtype.name}. If you want to use "
+                "Boolean- or integer-valued inputs, use vjp or set allow_int to True."
+            )
+    elif not jax.dtypes.issubdtype(dtype, np.inexact) and not allow_int:
+        raise TypeError(
+            "grad requires numerical inputs (input dtype that is a sub-dtype of np.bool_ or "
+            f"np.number), but argument {keystr(path)} has dtype {dtype.name}."
+        )
+
+
+def _check_scalar(value: Any, holomorphic: bool) -> None:
+    leaves = tree_leaves(value)
+    structure = tree_structure(value)
+    if len(leaves) != 1 or structure != tree_structure(0):
+        raise TypeError(
+            f"Gradient only defined for scalar-output functions. Output was a tree: {structure}. "
+            "With auxiliary outputs, return (scalar, auxiliary) and pass has_aux=True."
+        )
+    aval = jax.typeof(leaves[0])
+    if aval.shape != ():
+        raise TypeError(
+            "Gradient only defined for scalar-output functions. "
+            f"Output had shape: {aval.shape}. Reduce it (jnp.sum, jnp.mean), or use vjp."
+        )
+    dtype = aval.dtype
+    if holomorphic and not jax.dtypes.issubdtype(dtype, np.complexfloating):
+        raise TypeError(
+            "grad with holomorphic=True requires outputs with complex dtype, but got "
+            f"{dtype.name}."
+        )
+    if not holomorphic and not jax.dtypes.issubdtype(dtype, np.floating):
+        raise TypeError(
+            "grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), "
+            f"but got {dtype.name}. For differentiation of functions with complex outputs use "
+            "holomorphic=True or vjp; for integer outputs use vjp."
+        )
+
+
+def _check_cotangent(ct: Any, aval: Any) -> None:
+    """A cotangent must have the shape and dtype of the output; float0 where that is an integer."""
+    dtype = aval.dtype if is_inexact(aval) else np.dtype(jax.dtypes.float0)
+    got = _dtype_of(ct, "the cotangent given to the pullback")
+    if got != dtype or np.shape(ct) != aval.shape:
+        raise ValueError(
+            "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
+            f"{got.name}{list(np.shape(ct))}, but expected {dtype.name}{list(aval.shape)} because "
+            f"the corresponding output of the differentiated function had JAX type {aval}"
+        )

@@ -1,0 +1,116 @@
+"""Layer: a pair of pure functions, `init` and `apply`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from funcnn.nn.errors import describe
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer:
+    """A layer is two pure functions:
+
+        params, state = layer.init(key, x)
+        y, state = layer.apply(params, state, x, key=None, train=False)
+
+    `params` is the pytree that is trained, `state` the pytree that is not (running statistics);
+    either may be empty, `()`. `init` reads the shapes and dtypes of `x`, not its values: it takes
+    an array or a `jax.ShapeDtypeStruct`. `x` and `y` may be pytrees. A layer without state can be
+    called as `y = layer(params, x)`, which is `apply` at inference.
+
+    A layer of your own that has neither state nor randomness is shorter with `nn.stateless`.
+
+    Attributes:
+      init: `init(key, x) -> (params, state)`.
+      apply: `apply(params, state, x, *, key=None, train=False) -> (y, state)`, where the returned
+        state has the structure of the given one.
+      name: how the layer prints.
+      uses_key: False where `apply` never reads `key`, so that no key has to be made for it.
+      layers: the layers of a combinator, each with its entry in `params` (a position or a name).
+
+    >>> import jax, jax.numpy as jnp
+    >>> def init(key, x):
+    ...     return (), jnp.zeros((), jnp.int32)
+    >>> def apply(params, count, x, *, key=None, train=False):
+    ...     return x, count + train
+    >>> counter = Layer(init, apply, name="counter")
+    >>> params, state = counter.init(jax.random.key(0), jnp.ones(3))
+    >>> y, state = counter.apply(params, state, jnp.ones(3), train=True)
+    >>> int(state)
+    1
+    """
+
+    init: Callable[..., tuple[Any, Any]]
+    apply: Callable[..., tuple[Any, Any]]
+    name: str = "layer"
+    uses_key: bool = True
+    layers: tuple[tuple[int | str, "Layer"], ...] = ()
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        """`apply` at inference, for a layer without state. ValueError for a layer that has one."""
+        y, state = self.apply(params, (), x)
+        if jax.tree.leaves(state):
+            raise ValueError(
+                f"{self.name} has state: call y, state = layer.apply(params, state, x) "
+                "with the state that layer.init returned"
+            )
+        return y
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def stateless(
+    init: Callable[[Any, Any], Any], function: Callable[[Any, Any], Any], name: str = "layer"
+) -> Layer:
+    """A layer without state and randomness, the same in training and at inference.
+
+    Args:
+      init: `init(key, x) -> params`.
+      function: `function(params, x) -> y`.
+      name: how the layer prints.
+
+    >>> import jax, jax.numpy as jnp
+    >>> scale = stateless(lambda key, x: jnp.ones(x.shape[-1]), lambda params, x: params * x)
+    >>> params, state = scale.init(jax.random.key(0), jnp.ones((5, 2)))
+    >>> scale(params, jnp.ones((5, 2))).shape
+    (5, 2)
+    """
+
+    def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        return function(params, x), state
+
+    return Layer(lambda key, x: (init(key, x), ()), apply, name, uses_key=False)
+
+
+def as_layer(layer: Any) -> Layer:
+    """A `Layer` from a layer (itself) or from a plain function of one array (without parameters).
+
+    Raises TypeError for anything else.
+
+    >>> import jax, jax.numpy as jnp
+    >>> as_layer(jnp.tanh)((), jnp.zeros(2))
+    Array([0., 0.], dtype=float32)
+    >>> as_layer(30)
+    Traceback (most recent call last):
+    TypeError: expected a Layer or a function of one array, got 30: for 30 units, nn.dense(30)
+    """
+    if isinstance(layer, Layer):
+        return layer
+    if isinstance(layer, type) or not callable(layer):
+        hint = f": for {layer} units, nn.dense({layer})" if type(layer) is int else ""
+        raise TypeError(f"expected a Layer or a function of one array, got {layer!r}{hint}")
+    name = getattr(layer, "__name__", repr(layer))
+
+    def function(params: Any, x: Any) -> Any:
+        if jax.tree.leaves(params):
+            raise ValueError(
+                f"{name} is a plain function and has no params, got {describe(params)}: "
+                "use the params that this model's init returned"
+            )
+        return layer(x)
+
+    return stateless(lambda key, x: (), function, name)
