@@ -5,6 +5,7 @@ computed in float32 and returned in their own dtype. All of these work under `ji
 `grad` (first and higher, reverse and forward).
 """
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -46,10 +47,8 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
             f"expected labels of the shape of logits, {logits.shape}, got {labels.shape}"
             + ": class numbers are for softmax_cross_entropy_with_integer_labels" * class_numbers
         )
-    dtype, logits = jnp.result_type(logits, labels), _at_least_float32(logits)
-    shifted = logits - jnp.max(lax.stop_gradient(logits), axis=-1, keepdims=True)
-    log_normalizer = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1, keepdims=True))
-    return jnp.sum(labels * (log_normalizer - shifted), axis=-1).astype(dtype)
+    log_softmax = jax.nn.log_softmax(_at_least_float32(logits), axis=-1)
+    return -jnp.sum(labels * log_softmax, axis=-1).astype(jnp.result_type(logits, labels))
 
 
 def softmax_cross_entropy_with_integer_labels(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
@@ -86,11 +85,15 @@ def softmax_cross_entropy_with_integer_labels(logits: ArrayLike, labels: ArrayLi
     ValueError: labels[0] is 3, expected 0..2 for 3 classes (1 of 1 labels is outside)
     """
     logits = _scores(logits)
-    labels = _class_numbers(labels, logits)
+    return _softmax_loss(logits, _class_numbers(labels, logits))
+
+
+@partial(jax.jit, inline=True)
+def _softmax_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     dtype, logits = logits.dtype, _at_least_float32(logits)
     label_logit = _take_class(logits, labels)
-    # The shift by the largest logit changes nothing but keeps exp in range, so it needs no
-    # gradient. `maximum` lets the NaN of a label that is no class into the gradient as well.
+    # A shift of all logits changes nothing, so this one, to keep exp in range, needs no gradient.
+    # The NaN of a label that is no class reaches the gradient through `maximum`.
     shift = jnp.maximum(jnp.max(lax.stop_gradient(logits), axis=-1), lax.stop_gradient(label_logit))
     log_normalizer = jnp.log(jnp.sum(jnp.exp(logits - shift[..., None]), axis=-1))
     return (log_normalizer - (label_logit - shift)).astype(dtype)
@@ -99,20 +102,22 @@ def softmax_cross_entropy_with_integer_labels(logits: ArrayLike, labels: ArrayLi
 def _take_class(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """logits[..., labels], NaN where a label is no class: (..., classes) and (...) to (...).
 
-    `lax.gather`, because indexing and `jnp.take_along_axis` count negative labels from the end.
+    By `lax.gather`, because indexing and `jnp.take_along_axis` count negative labels from the end.
+    Measured against a product with one-hot labels: fewer flops, by XLA's count, and less memory.
     """
     last = logits.ndim - 1
     batch = tuple(range(last))
+    one_a_row = lax.GatherDimensionNumbers(
+        offset_dims=(),
+        collapsed_slice_dims=(last,),
+        start_index_map=(last,),
+        operand_batching_dims=batch,
+        start_indices_batching_dims=batch,
+    )
     return lax.gather(
         logits,
         labels[..., None],
-        lax.GatherDimensionNumbers(
-            offset_dims=(),
-            collapsed_slice_dims=(last,),
-            start_index_map=(last,),
-            operand_batching_dims=batch,
-            start_indices_batching_dims=batch,
-        ),
+        one_a_row,
         slice_sizes=(1,) * logits.ndim,
         mode="fill",
         fill_value=jnp.nan,
@@ -121,7 +126,7 @@ def _take_class(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def check_labels(labels: Any, num_classes: int) -> None:
-    """Raises where `labels` are not class numbers in 0..num_classes−1, on the host, before training.
+    """Raises where `labels` are not class numbers in 0..num_classes−1: a check before training.
 
     Args:
       labels: an array of any shape, of an integer dtype; not traced.
@@ -169,7 +174,7 @@ def squared_error(predictions: ArrayLike, targets: ArrayLike | None = None) -> j
     >>> squared_error(jnp.array([1.0, 5.0]), jnp.array([3.0, 5.0]))
     Array([4., 0.], dtype=float32)
     """
-    return jnp.square(_errors(predictions, targets))
+    return jnp.square(_difference(predictions, targets))
 
 
 def quadratic(predictions: ArrayLike, targets: ArrayLike) -> jax.Array:
@@ -192,11 +197,13 @@ def quadratic(predictions: ArrayLike, targets: ArrayLike) -> jax.Array:
     >>> quadratic(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [0.0, 4.0]]))
     Array(3.25, dtype=float32)
     """
-    errors = _errors(predictions, targets)
-    if errors.ndim == 0 or errors.shape[0] == 0:
-        raise ValueError(f"expected predictions of n ≥ 1 examples, (n, ...), got {errors.shape}")
-    total = jnp.sum(jnp.square(_at_least_float32(errors)))
-    return (total / (2 * errors.shape[0])).astype(errors.dtype)
+    difference = _difference(predictions, targets)
+    if difference.ndim == 0 or difference.shape[0] == 0:
+        raise ValueError(
+            f"expected predictions of n ≥ 1 examples, (n, ...), got {difference.shape}"
+        )
+    total = jnp.sum(jnp.square(_at_least_float32(difference)))
+    return (total / (2 * difference.shape[0])).astype(difference.dtype)
 
 
 def _floating(name: str, x: ArrayLike) -> jax.Array:
@@ -233,8 +240,9 @@ def _class_numbers(labels: Any, logits: jax.Array) -> jax.Array:
     traced = isinstance(labels, jax.core.Tracer)
     if not traced and getattr(labels, "is_fully_addressable", True):
         check_labels(labels, logits.shape[-1])
+    labels = jnp.asarray(labels)
     # wide enough for every class number, whatever small dtype the labels were stored in
-    return jnp.asarray(labels).astype(jnp.promote_types(labels.dtype, jnp.int32))
+    return labels.astype(jnp.promote_types(labels.dtype, jnp.int32))
 
 
 def _expect_integers(labels: Any) -> None:
@@ -246,14 +254,15 @@ def _expect_integers(labels: Any) -> None:
         )
 
 
-def _errors(predictions: ArrayLike, targets: ArrayLike | None) -> jax.Array:
-    """predictions − targets, without broadcasting: (n, 1) against (n,) would make (n, n) of them."""
+def _difference(predictions: ArrayLike, targets: ArrayLike | None) -> jax.Array:
+    """predictions − targets, not broadcast: (n, 1) against (n,) would make (n, n) of them."""
     predictions = _floating("predictions", predictions)
     if targets is None:
         return predictions
     targets = jnp.asarray(targets)
     if targets.shape != predictions.shape:
         raise ValueError(
-            f"expected targets of the shape of predictions, {predictions.shape}, got {targets.shape}"
+            f"expected targets of the shape of predictions, {predictions.shape}, "
+            f"got {targets.shape}"
         )
     return predictions - targets

@@ -1,7 +1,5 @@
 """Metrics: what is reported but not differentiated."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -38,4 +36,21 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> jax.Array:
             f"shape {labels.shape}: labels.astype('int32'), or labels.argmax(-1) for one-hot labels"
         )
     scores = jnp.issubdtype(predictions.dtype, jnp.floating)
-    ...
+    if not scores and not jnp.issubdtype(predictions.dtype, jnp.integer):
+        raise TypeError(
+            "accuracy: expected predictions of a floating dtype (scores) or an integer dtype "
+            f"(class numbers), got {predictions.dtype} of shape {predictions.shape}"
+        )
+    if scores and (predictions.ndim == 0 or predictions.shape[-1] == 0):
+        raise ValueError(f"accuracy: expected scores (..., classes), got {predictions.shape}")
+    if labels.shape != (predictions.shape[:-1] if scores else predictions.shape):
+        raise ValueError(
+            f"accuracy: expected one label for each of the {'scores' if scores else 'predictions'} "
+            f"{'(..., classes) = ' if scores else ''}{predictions.shape}, got labels {labels.shape}"
+        )
+    if labels.size == 0:
+        raise ValueError(f"accuracy: expected at least one example, got labels {labels.shape}")
+    if not scores:
+        return jnp.mean(predictions == labels, dtype=jnp.float32)
+    correct = jnp.argmax(predictions, axis=-1) == labels
+    return jnp.mean(correct & ~jnp.isnan(predictions).any(axis=-1), dtype=jnp.float32)

@@ -1,5 +1,6 @@
 """What has to be told apart between the JAX versions that funcnn supports. Nowhere else may ask."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -26,6 +27,11 @@ def consts(jaxpr: Any) -> list[Any]:
 def open_jaxpr(jaxpr: Any) -> Any:
     """The jaxpr with equations and variables: in JAX 0.12 the closed one itself."""
     return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def eval_closed_jaxpr(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
+    """The outputs of a closed jaxpr, its equations bound on the current trace."""
+    return jax.core.eval_jaxpr(open_jaxpr(jaxpr), consts(jaxpr), *args)
 
 
 def cotangents_of_custom_vjp(returned: Any) -> list[Any]:

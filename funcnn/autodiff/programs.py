@@ -21,7 +21,7 @@ from jax.extend.core.primitives import add_jaxvals_p, jit_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
 from funcnn.autodiff.rules.table import Recorded, on_change, register
-from funcnn.autodiff.tracer import TapeTrace, is_inexact, zeros_like
+from funcnn.autodiff.tracer import TapeTrace, is_inexact, zero_tangent
 
 
 class Halves(NamedTuple):
@@ -126,7 +126,7 @@ def _joint(jaxpr, tracked):
             args = [trace.track(x) if t else x for x, t in zip(values, tracked, strict=True)]
             slots = [a.slot if t else None for a, t in zip(args, tracked, strict=True)]
             with set_current_trace(trace):
-                outs = jax.core.eval_jaxpr(inner, jax_versions.consts(jaxpr), *args)
+                outs = jax_versions.eval_closed_jaxpr(jaxpr, args)
             trace.invalidate()
         outs, out_slots = trace.untrack(outs)
         tracked_out = tuple(slot is not None for slot in out_slots)
@@ -203,7 +203,7 @@ def _evaluate(eqns, env, late=frozenset()) -> None:
                 env.update(dict.fromkeys(eqn.outvars, present[0] if present else None))
                 continue
             inputs = [
-                jax.numpy.zeros(v.aval.shape, v.aval.dtype) if x is None else x
+                zero_tangent(v.aval) if x is None else x
                 for v, x in zip(eqn.invars, inputs, strict=True)
             ]
         params = eqn.primitive.get_bind_params(eqn.params)

@@ -17,6 +17,7 @@ from jax.core import Trace, Tracer
 from jax.custom_derivatives import SymbolicZero
 from jax.extend import source_info_util
 from jax.extend.core import Primitive, set_current_trace
+from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded, no_gradient, rules
@@ -50,8 +51,7 @@ class TapeTracer(Tracer):
 
     def to_concrete_value(self):
         """The number behind it where there is one: Python control flow may then look at it."""
-        value = self.value
-        return value.to_concrete_value() if isinstance(value, Tracer) else value
+        return _concrete(self.value)
 
 
 class TapeTrace(Trace):
@@ -82,6 +82,9 @@ class TapeTrace(Trace):
     def process_primitive(self, primitive, tracers, params, /):
         values, slots = self.untrack(tracers)
         is_tracked = tuple(slot is not None for slot in slots)
+        if primitive is jit_p and any(is_tracked) and _is_better_open(params["jaxpr"], values):
+            with set_current_trace(self):
+                return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
         rule = rules.get(primitive) if any(is_tracked) else None
         with set_current_trace(self.parent):
             if rule is None:
@@ -123,12 +126,12 @@ class TapeTrace(Trace):
         if all(slot is None for slot in slots):
             with set_current_trace(self.parent):
                 return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
-        tangents = []
-        for value, slot in zip(values, slots, strict=True):
-            if slot is not None:
-                tangents.append(TapeTracer(self, zeros_like(value), slot))
-            else:
-                tangents.append(symbolic_zero(value) if symbolic_zeros else zero_tangent(value))
+        absent = symbolic_zero if symbolic_zeros else zero_tangent
+        with set_current_trace(self.parent):
+            tangents = [
+                absent(value) if slot is None else TapeTracer(self, zero_tangent(value), slot)
+                for value, slot in zip(values, slots, strict=True)
+            ]
         with set_current_trace(self):
             outs = jvp.call_wrapped(*values, *tangents)
         primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
@@ -164,6 +167,24 @@ def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):
     return [ct if is_array(ct) and is_inexact(ct) else None for ct in cotangents]
 
 
+def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
+    """Should the equations of this inner `jit` go on the tape one by one?
+
+    Not when values are concrete: then the inner program stays one compiled call. Where everything
+    is being traced into a larger program anyway, keeping a small one apart only costs tracing time.
+    """
+    return len(jaxpr.eqns) <= 1 or (
+        len(jaxpr.eqns) <= _SMALL and any(_concrete(value) is None for value in values)
+    )
+
+
+_SMALL = 10  # equations; jax.nn.log_softmax has 9. Measured: benchmarks/step_cost.py
+
+
+def _concrete(value: Any) -> Any:
+    return value.to_concrete_value() if isinstance(value, Tracer) else value
+
+
 def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
     """A primitive without a rule is right only if nothing it gives out could have a gradient."""
     if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
@@ -190,14 +211,10 @@ def _is_inexact_dtype(dtype: Any) -> bool:
     return jax.dtypes.issubdtype(dtype, np.inexact)
 
 
-def zeros_like(x: Any) -> Any:
-    return jax.lax.full_like(x, 0)
-
-
 def zero_tangent(x: Any) -> Any:
     """Zeros of the type that tangents and cotangents of `x` have: float0 for integers."""
     if is_inexact(x):
-        return jax.numpy.zeros(np.shape(x), x.dtype)
+        return jax.lax.full_like(x, 0)
     return np.zeros(np.shape(x), jax.dtypes.float0)
 
 

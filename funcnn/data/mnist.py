@@ -47,8 +47,8 @@ def mnist(
         x, y = splits.train                             # (50000, 28, 28, 1) and (50000,)
         splits = data.mnist("~/data", validation=0.1)   # from files of your own
 
-    The training files end in the validation set: the test set is the published one, and the
-    training set is the same each time.
+    The test set is the published one. The validation set is the end of the published training set,
+    so it is the same each time, and so is the training set.
 
     Args:
         folder: where the four files are. Nowhere else is looked, and nothing is downloaded.

@@ -48,7 +48,7 @@ def split(
             axis, or sizes that leave no training examples. The message names the leaf.
         TypeError: a size that is neither an int nor a float.
 
-    Lectures: deck A, row 40 (training, validation and test sets).
+    Lectures: decks A and E, row 40 (training, validation and test sets).
 
     >>> import numpy as np
     >>> from funcnn import data

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from funcnn.nn.errors import at, describe, expect_entries, expect_key, shape_of
-from funcnn.nn.layer import Layer, as_layer
+from funcnn.nn.errors import at, describe, expect_entries, expect_key
+from funcnn.nn.layer import Layer, as_layer, shape_of
 
 
 def serial(*layers: Layer | Callable[[Any], Any], **named: Layer | Callable[[Any], Any]) -> Layer:
@@ -21,7 +21,7 @@ def serial(*layers: Layer | Callable[[Any], Any], **named: Layer | Callable[[Any
     An error inside a layer names its path: `[2]['conv1']: expected NHWC input, ...`.
 
     Raises:
-      TypeError: an entry that is neither a Layer nor a function, or some entries named and some not.
+      TypeError: an entry that is neither a Layer nor a function; layers with and without names.
       ValueError: from `apply`, `params` or `state` of another structure than the model's.
 
     Source: the multilayer perceptron, decks A to E, row 9.
@@ -119,8 +119,10 @@ def intermediates(layer: Layer, params: Any, x: Any, state: Any = ()) -> Any:
 def _recorded(layer: Layer) -> Layer:
     """The layer with its output in the place of the state that it returns."""
     if layer.layers:
-        parts = {entry: _recorded(part) for entry, part in layer.layers}
-        return serial(**parts) if isinstance(layer.layers[0][0], str) else serial(*parts.values())
+        entries, parts = zip(*layer.layers, strict=True)
+        recorded = [_recorded(part) for part in parts]
+        named = isinstance(entries[0], str)
+        return serial(**dict(zip(entries, recorded, strict=True))) if named else serial(*recorded)
 
     def apply(params: Any, state: Any, x: Any, **options: Any) -> Any:
         y, _ = layer.apply(params, state, x, **options)

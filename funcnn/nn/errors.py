@@ -1,9 +1,8 @@
-"""What a layer says when its input is wrong, and where: the path of the layer goes before the message."""
+"""What a layer says when its input is wrong, and where: the layer's path before the message."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 
@@ -33,7 +32,7 @@ class at:
         inner = getattr(error, "layer_path", "")
         path = f"[{self.entry!r}]{inner}"
         error.layer_path = path  # type: ignore[attr-defined]
-        # An error that builds its message itself (KeyError, say) has no text to write the path into.
+        # An error that makes its own text (KeyError, say) leaves no place for the path in it.
         if type(error).__str__ is BaseException.__str__ and [type(a) for a in error.args] == [str]:
             error.args = (f"{path}: {error.args[0].removeprefix(f'{inner}: ')}",)
         else:
@@ -41,7 +40,7 @@ class at:
 
 
 def expect_entries(what: str, tree: Any, *names: str) -> tuple[Any, ...]:
-    """The values of a dict of params or state in the order of `names`; ValueError for another structure.
+    """The values of a dict, in the order of `names`; ValueError for any other structure.
 
     >>> expect_entries("params", {"bias": 1, "kernel": 2}, "kernel", "bias")
     (2, 1)
@@ -73,7 +72,7 @@ def _braced(names: Any) -> str:
 
 
 def expect_inexact(what: str, x: Any) -> None:
-    """TypeError where `x` holds integers or booleans: images come as uint8 and are to be scaled first."""
+    """TypeError where `x` holds integers: images come as uint8 and are to be scaled first."""
     if not hasattr(x, "dtype"):
         raise TypeError(f"{what}: expected an array x, got {describe(x)}")
     if not jnp.issubdtype(x.dtype, jnp.inexact):
@@ -87,8 +86,3 @@ def expect_key(key: Any) -> None:
     """TypeError where `key` is no key at all (a seed, None)."""
     if not hasattr(key, "dtype"):
         raise TypeError(f"expected a key, as from jax.random.key(0), got {key!r}")
-
-
-def shape_of(x: Any) -> Any:
-    """`x` with a jax.ShapeDtypeStruct for every array: shapes, and the dtypes that JAX computes in."""
-    return jax.eval_shape(lambda x: x, x)

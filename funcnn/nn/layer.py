@@ -63,6 +63,11 @@ class Layer:
         return self.name
 
 
+def shape_of(x: Any) -> Any:
+    """`x` with a jax.ShapeDtypeStruct for each array: its shape, and the dtype JAX gives it."""
+    return jax.eval_shape(lambda x: x, x)
+
+
 def stateless(
     init: Callable[[Any, Any], Any], function: Callable[[Any, Any], Any], name: str = "layer"
 ) -> Layer:

@@ -7,14 +7,15 @@ import jax
 from jax.nn import initializers
 
 from funcnn.nn import functional
-from funcnn.nn.errors import describe, expect_entries, expect_inexact, expect_key, shape_of
-from funcnn.nn.layer import Layer, stateless
-from funcnn.nn.parameters import Initializer, initialized
+from funcnn.nn.errors import describe, expect_entries, expect_inexact, expect_key
+from funcnn.nn.layer import Layer, shape_of, stateless
+from funcnn.nn.parameters import Initializer, default_kernel_init, initialized
+
 
 def dense(
     features: int,
     *,
-    kernel_init: Initializer = initializers.lecun_normal(),
+    kernel_init: Initializer = default_kernel_init,
     bias_init: Initializer = initializers.zeros,
     use_bias: bool = True,
 ) -> Layer:

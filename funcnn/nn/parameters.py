@@ -5,16 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.nn import initializers
 
 from funcnn.nn.errors import describe
 
 Initializer = Callable[..., jax.Array]
 
+# the same as Flax's: truncated normal of variance 1/in
+default_kernel_init: Initializer = initializers.lecun_normal()
+
 
 def initialized(
     name: str, initializer: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any
 ) -> jax.Array:
-    """`initializer(key, shape, dtype)`; ValueError, with the parameter's name, for another shape."""
+    """`initializer(key, shape, dtype)`; ValueError where that gives no array of this shape."""
     array = initializer(key, shape, dtype)
     if getattr(array, "shape", None) != shape:
         # lecun_normal without brackets returns a function

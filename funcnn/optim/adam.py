@@ -63,7 +63,8 @@ def adam(
             updates so far (int32, ()) to the rate.
         b1: decay of the first moment, in [0, 1). beta1 in deck B.
         b2: decay of the second moment, in [0, 1). beta2 in deck B.
-        eps: added to the root, at least 0.
+        eps: added to the root, at least 0. In float16 1e-8 is 0, and a gradient of 0 then gives
+            NaN: take 1e-4.
         eps_root: added under the root, at least 0.
         mu_dtype: dtype of m; None for that of each parameter.
         nesterov: looks ahead by one step of m.
@@ -95,10 +96,10 @@ def adam(
 
     def divisors(t):
         if not bias_correction:
-            return {"c1": 1.0, "c1_next": 1.0, "c2": 1.0}
+            return {}
         return {"c1": 1 - b1**t, "c1_next": 1 - b1 ** (t + 1), "c2": 1 - b2**t}
 
-    def algorithm(g, m, v, *, rate, c1, c1_next, c2):
+    def algorithm(g, m, v, *, rate, c1=1.0, c1_next=1.0, c2=1.0):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * (g * g.conj()).real
         m_hat = b1 * (m / c1_next) + (1 - b1) * (g / c1) if nesterov else m / c1

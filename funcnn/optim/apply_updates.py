@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .matching import check_matching
+from .matching import check_matching, show
 from .transformation import PyTree
 
 
@@ -18,7 +18,8 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
         The new params, with the dtypes of the old ones, whatever those of the updates.
 
     Raises:
-        ValueError: structure or shapes differ (nothing is broadcast). The message names the leaf.
+        ValueError: structure or shapes differ (nothing is broadcast), or an update is complex and
+            its parameter real. The message names the leaf.
 
     Example:
         >>> import jax.numpy as jnp
@@ -35,4 +36,10 @@ def apply_updates(params: PyTree, updates: PyTree) -> PyTree:
         dtypes=False,
         advice="pass the updates that the optimizer made for these params",
     )
-    return jax.tree.map(lambda x, u: jnp.asarray(x + u, dtype=jnp.result_type(x)), params, updates)
+
+    def add(path, x, u):
+        if jnp.iscomplexobj(u) and not jnp.iscomplexobj(x):
+            raise ValueError(f"leaf {show(path)} is real in the params, but its update is complex")
+        return jnp.asarray(x + u, dtype=jnp.result_type(x))
+
+    return jax.tree_util.tree_map_with_path(add, params, updates)

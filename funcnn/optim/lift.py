@@ -40,8 +40,8 @@ def lift(
             so far, stopping at the largest int32) if there are `scalars` or the learning rate is
             a schedule. Other fields keep their defaults.
         slots: what the algorithm remembers of each array: from the slot's name to the function
-            that makes its first value from the parameter. In the order in which `algorithm` takes
-            and returns them.
+            that makes its first value, a new array, from the parameter. `algorithm` takes and
+            returns them in this order.
         learning_rate: a number of at least 0, or a schedule, called with the count before the
             update: 0 in the first step.
         scalars: `scalars(t)` returns, by name, the scalars that all arrays share in step t. t is
@@ -83,13 +83,16 @@ def lift(
     slots = dict(slots or {})
     counted = scalars is not None or callable(learning_rate)
     rate_at = _as_schedule(learning_rate)
+    # compiled even in eager updates, whose own rounding differs: 1 − 0.999ᵗ has few digits to lose
+    scalars_at = (lambda t: {}) if scalars is None else jax.jit(scalars, inline=True)
 
     def make_state(count, rate, trees):
         fields = dict(trees)
         if counted:
             fields["count"] = count
         if rate is not None:
-            fields["learning_rate"] = jnp.asarray(rate, dtype=jnp.result_type(float))
+            # a copy: the state may be donated, the schedule's own array must live on
+            fields["learning_rate"] = jnp.array(rate, dtype=jnp.result_type(float))
         return state_type(**fields)
 
     def init(params):
@@ -109,7 +112,7 @@ def lift(
 
         count = jnp.minimum(state.count, _MAX_COUNT - 1) + 1 if counted else None
         rate = rate_at(state.count if counted else None)
-        shared: dict[str, Any] = {} if scalars is None else dict(scalars(count))
+        shared = dict(scalars_at(count))
         if rate is not None:
             shared["rate"] = rate
 
@@ -118,9 +121,8 @@ def lift(
             return {name: _in_precision(dtype, value) for name, value in shared.items()}
 
         rows = []  # for each array: the update and the new slots
-        for old in zip(
-            gradients, *(jax.tree.leaves(getattr(state, s)) for s in slots), strict=True
-        ):
+        columns = [gradients, *(jax.tree.leaves(getattr(state, name)) for name in slots)]
+        for old in zip(*columns, strict=True):
             new = algorithm(*old, **shared_for(old[0].dtype))
             pairs = zip(new if slots else [new], old, strict=True)
             rows.append([with_dtype(a, b.dtype) for a, b in pairs])

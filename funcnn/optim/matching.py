@@ -22,7 +22,7 @@ def inexact_leaves(name: str, tree: PyTree) -> tuple[list[jax.Array], Any]:
         _, dtype = _shape_and_dtype(leaf)
         if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
             raise TypeError(
-                f"leaf {_show(path)} of the {name} is {_describe(leaf)}, expected an array of "
+                f"leaf {show(path)} of the {name} is {_describe(leaf)}, expected an array of "
                 "float or complex dtype; what is not trained does not belong here"
             )
         arrays.append(with_dtype(leaf, dtype))
@@ -32,7 +32,7 @@ def inexact_leaves(name: str, tree: PyTree) -> tuple[list[jax.Array], Any]:
 def with_dtype(value: ArrayLike, dtype: Any) -> jax.Array:
     """Returns `value` as an array of that dtype, not weakly typed."""
     if isinstance(value, jax.Array) and value.dtype == dtype and not value.weak_type:
-        return value  # asarray would return the same, thirty times as slowly
+        return value  # as asarray would, but that takes ten times as long
     return jnp.asarray(value, dtype=dtype)
 
 
@@ -58,7 +58,7 @@ def check_matching(
             _describe(side[path]) if path in side else "absent" for side in (here, there)
         )
         raise ValueError(
-            f"the {name} do not match the {other_name}: leaf {_show(path)} is {mine} in the "
+            f"the {name} do not match the {other_name}: leaf {show(path)} is {mine} in the "
             f"{name} and {theirs} in the {other_name}; {advice}"
         )
     if structure != other_structure:
@@ -66,6 +66,11 @@ def check_matching(
             f"the {name} do not match the {other_name}: the leaves agree, but the containers are "
             f"{structure} and {other_structure}; {advice}"
         )
+
+
+def show(path: Any) -> str:
+    """A leaf's path as it is written in Python: ['dense']['kernel']."""
+    return keystr(path) or "(the root)"
 
 
 def _shape_and_dtype(leaf) -> tuple[Any, Any]:
@@ -82,7 +87,3 @@ def _describe(leaf) -> str:
     if dtype is None:
         return f"a {type(leaf).__name__}"
     return f"{dtype}[{','.join(map(str, shape))}]"
-
-
-def _show(path) -> str:
-    return keystr(path) or "(the root)"

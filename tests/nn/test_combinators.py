@@ -1,0 +1,260 @@
+"""serial and intermediates."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from funcnn import nn
+
+from .test_layer import running_mean
+
+KEY = jax.random.key(0)
+
+
+def x_of(*shape):
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
+def noise():
+    """Adds noise in training, so that its output shows the key it got."""
+
+    def apply(params, state, x, *, key=None, train=False):
+        return (x + jax.random.normal(key, x.shape) if train else x), state
+
+    return nn.Layer(lambda key, x: ((), ()), apply, name="noise")
+
+
+def by_hand(params, x):
+    """784-30-30-10 in deck notation, Z = X W + B."""
+    z1 = x.reshape(len(x), -1) @ params[1]["kernel"] + params[1]["bias"]
+    a1 = 1 / (1 + jnp.exp(-z1))
+    z2 = a1 @ params[3]["kernel"] + params[3]["bias"]
+    a2 = 1 / (1 + jnp.exp(-z2))
+    return z1, a1, z2, a2, a2 @ params[5]["kernel"] + params[5]["bias"]
+
+
+MLP = nn.serial(
+    nn.flatten, nn.dense(30), jax.nn.sigmoid, nn.dense(30), jax.nn.sigmoid, nn.dense(10)
+)
+
+
+def test_a_multilayer_perceptron_is_the_formula():
+    x = x_of(5, 28, 28)
+    params, state = MLP.init(KEY, x)
+    assert jax.tree.map(jnp.shape, params) == (
+        (),
+        {"kernel": (784, 30), "bias": (30,)},
+        (),
+        {"kernel": (30, 30), "bias": (30,)},
+        (),
+        {"kernel": (30, 10), "bias": (10,)},
+    )
+    assert state == ((), (), (), (), (), ())
+    np.testing.assert_allclose(MLP(params, x), by_hand(params, x)[-1], rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda params: jnp.square(MLP(params, x)).sum())(params)
+    expected = jax.grad(lambda params: jnp.square(by_hand(params, x)[-1]).sum())(params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient, expected
+    )
+
+
+def test_all_z_and_a_are_reachable():  # row 9
+    x = x_of(5, 28, 28)
+    params, _ = MLP.init(KEY, x)
+    flat, *rest = nn.intermediates(MLP, params, x)
+    np.testing.assert_array_equal(flat, x.reshape(5, 784))
+    for ours, expected in zip(rest, by_hand(params, x), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(rest[-1], MLP(params, x))
+
+
+def test_intermediates_have_the_structure_of_params():
+    model = nn.serial(nn.serial(z=nn.dense(3), a=jnp.tanh), running_mean(), nn.dense(2))
+    x = x_of(5, 4)
+    params, state = model.init(KEY, x)
+    state[1]["mean"] += 1.0
+    outputs = nn.intermediates(model, params, x, state)
+    z = x @ params[0]["z"]["kernel"]
+    np.testing.assert_allclose(outputs[0]["z"], z, rtol=1e-5)
+    np.testing.assert_allclose(outputs[0]["a"], jnp.tanh(z), rtol=1e-5)
+    np.testing.assert_allclose(outputs[1], jnp.tanh(z) - 1, rtol=1e-5)
+    np.testing.assert_array_equal(outputs[2], model.apply(params, state, x)[0])
+    dense = nn.dense(2)
+    params, _ = dense.init(KEY, x)
+    np.testing.assert_array_equal(nn.intermediates(dense, params, x), dense(params, x))
+
+
+def test_layers_by_name():
+    model = nn.serial(hidden=nn.dense(3), act=jnp.tanh, out=nn.dense(2))
+    x = x_of(5, 4)
+    params, state = model.init(KEY, x)
+    assert list(params) == list(state) == ["hidden", "act", "out"]
+    positional = nn.serial(nn.dense(3), jnp.tanh, nn.dense(2))
+    np.testing.assert_array_equal(model(params, x), positional(tuple(params.values()), x))
+    # a jitted update sorts the names of a dict: the layers keep their order
+    params = jax.jit(lambda params: params)(params)
+    assert list(params) == ["act", "hidden", "out"]
+    np.testing.assert_array_equal(
+        model(params, x), positional((params["hidden"], (), params["out"]), x)
+    )
+    assert repr(model) == "serial(hidden=dense(3), act=tanh, out=dense(2))"
+    with pytest.raises(TypeError, match="either all by position or all by name"):
+        nn.serial(nn.dense(3), out=nn.dense(2))
+
+
+def test_serial_within_serial():
+    inner = nn.serial(nn.dense(3), jnp.tanh)
+    model = nn.serial(inner, nn.serial(), nn.dense(2))
+    x = x_of(5, 4)
+    params, state = model.init(KEY, x)
+    assert state == (((), ()), (), ())
+    expected = jnp.tanh(x @ params[0][0]["kernel"]) @ params[2]["kernel"]
+    np.testing.assert_allclose(model(params, x), expected, rtol=1e-5)
+    assert repr(model) == "serial(serial(dense(3), tanh), serial(), dense(2))"
+
+
+def test_an_empty_batch_and_a_single_example():
+    x = x_of(5, 28, 28)
+    params, _ = MLP.init(KEY, x)
+    assert MLP(params, x[:0]).shape == (0, 10)
+    headless = nn.serial(*[layer for _, layer in MLP.layers[1:]])
+    single = headless(params[1:], x[0].ravel())
+    np.testing.assert_allclose(single, MLP(params, x)[0], rtol=1e-4, atol=1e-6)
+
+
+def test_init_computes_nothing_but_parameters():
+    seen = []
+
+    def traced_only(x):
+        seen.append(x.shape)
+        assert isinstance(x, jax.core.Tracer)
+        return x
+
+    model = nn.serial(traced_only, nn.dense(3), traced_only, nn.serial(traced_only, nn.dense(2)))
+    huge = jax.ShapeDtypeStruct((10**12, 4), jnp.float32)
+    params, _ = model.init(KEY, huge)
+    assert set(seen) == {(10**12, 4), (10**12, 3)}
+    small, _ = model.init(KEY, np.ones((2, 4), np.float32))
+    jax.tree.map(np.testing.assert_array_equal, params, small)
+
+
+def test_every_layer_has_its_own_key():
+    model = nn.serial(nn.dense(4), nn.dense(4), nn.serial(nn.dense(4), nn.dense(4)))
+    params, _ = model.init(KEY, x_of(4))
+    kernels = np.stack([leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2])
+    assert len(np.unique(kernels)) == 4 * 16
+
+
+def test_keys_reach_the_layers_that_use_them():
+    model = nn.serial(noise(), jnp.tanh, nn.serial(nn.dense(3), noise()))
+    x = x_of(5, 4)
+    params, state = model.init(KEY, x)
+    y, _ = model.apply(params, state, x, key=KEY, train=True)
+    first = jax.random.normal(jax.random.fold_in(KEY, 0), (5, 4))
+    last = jax.random.normal(jax.random.fold_in(jax.random.fold_in(KEY, 2), 1), (5, 3))
+    expected = jnp.tanh(x + first) @ params[2][0]["kernel"] + last
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(
+        model(params, x), jnp.tanh(x) @ params[2][0]["kernel"] + params[2][0]["bias"]
+    )
+
+
+def count(jaxpr, name):
+    return sum(equation.primitive.name == name for equation in jaxpr.eqns)
+
+
+def test_no_key_is_made_for_layers_that_use_none():
+    x = x_of(5, 28, 28)
+    params, state = MLP.init(KEY, x)
+
+    def run(key, params, x):
+        return MLP.apply(params, state, x, key=key, train=True)[0]
+
+    assert count(jax.make_jaxpr(run)(KEY, params, x), "random_fold_in") == 0
+    model = nn.serial(MLP, noise(), jnp.tanh)
+    assert model.uses_key
+    assert not MLP.uses_key
+
+    def run_noisy(key, params, x):
+        return model.apply((params, (), ()), (), x, key=key, train=True)[0]
+
+    assert count(jax.make_jaxpr(run_noisy)(KEY, params, x), "random_fold_in") == 1
+
+
+def test_state_comes_back_updated_in_the_same_structure():
+    model = nn.serial(nn.dense(3), nn.serial(norm=running_mean(), act=jnp.tanh), running_mean())
+    x = x_of(5, 4)
+    params, state = model.init(KEY, x)
+    z = x @ params[0]["kernel"]
+    _, after = model.apply(params, state, x, train=True)
+    np.testing.assert_allclose(after[1]["norm"]["mean"], 0.1 * z.mean(0), rtol=1e-5)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    _, same = model.apply(params, after, x)
+    jax.tree.map(np.testing.assert_array_equal, same, after)
+
+    def step(state, x):
+        return model.apply(params, state, x, train=True)[::-1]
+
+    scanned, _ = jax.lax.scan(step, state, jnp.stack([x, x]))
+    _, twice = model.apply(params, after, x, train=True)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), scanned, twice)
+
+
+def test_a_model_with_state_called_without():
+    model = nn.serial(nn.dense(3), nn.serial(norm=running_mean()))
+    params, _ = model.init(KEY, x_of(5, 4))
+    message = "[1]['norm']: expected state {'mean'}, got (): use the state that this model's init"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model(params, x_of(5, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p[:-1], "expected params with one entry for each of 6 layers, got a tuple of 5"),
+        (lambda p: (*p, ()), "one entry for each of 6 layers, got a tuple of 7"),
+        (lambda p: {"a": p}, "one entry for each of 6 layers, got {'a'}"),
+        (lambda p: p[1:] + p[:1], "[0]: flatten is a plain function and has no params, got {"),
+        (lambda p: (*p[:3], p[5], *p[4:]), "[3]: dense: expected a kernel of shape (in, 30), got"),
+        (lambda p: (*p[:1], p[3], *p[2:]), "[1]: dense: expected x of shape (..., 30) to match"),
+        (lambda p: None, "one entry for each of 6 layers, got None"),
+    ],
+)
+def test_params_of_another_model(change, message):
+    x = x_of(5, 28, 28)
+    params, _ = MLP.init(KEY, x)
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        MLP(change(params), x)
+
+
+def test_params_and_state_of_another_named_model():
+    model = nn.serial(a=nn.dense(3), b=running_mean())
+    params, state = model.init(KEY, x_of(5, 4))
+    with pytest.raises(ValueError, match=re.escape("expected params {'a', 'b'}, got {'a'}")):
+        model.apply({"a": params["a"]}, state, x_of(5, 4))
+    with pytest.raises(ValueError, match=re.escape("expected state {'a', 'b'}, got {'b'}")):
+        model.apply(params, {"b": state["b"]}, x_of(5, 4))
+
+
+def test_params_in_lists_are_as_good_as_in_tuples():  # as some checkpoint formats return them
+    x = x_of(5, 28, 28)
+    params, state = MLP.init(KEY, x)
+    y, _ = MLP.apply(list(params), list(state), x)
+    np.testing.assert_array_equal(y, MLP(params, x))
+
+
+@pytest.mark.parametrize("wrong", [30, None, "relu", int])
+def test_an_entry_that_is_no_layer_is_named(wrong):
+    with pytest.raises(TypeError, match=r"^\[1\]: expected a Layer or a function of one array"):
+        nn.serial(nn.dense(3), wrong)
+    with pytest.raises(TypeError, match=r"^\[0\]\['act'\]: |^\['act'\]: "):
+        nn.serial(out=nn.dense(3), act=wrong)
+
+
+@pytest.mark.parametrize("key", [0, None])
+def test_init_without_a_key(key):
+    with pytest.raises(TypeError, match="expected a key, as from jax.random.key"):
+        MLP.init(key, x_of(5, 28, 28))
