@@ -198,7 +198,11 @@ def _evaluate(eqns, env, late=frozenset()) -> None:
     for eqn in eqns:
         inputs = [_read(env, v) for v in eqn.invars]
         if late and any(x is None for x in inputs):
-            present = [x for v, x in zip(eqn.invars, inputs, strict=True) if x is not None and not isinstance(v, Literal) and v in late]
+            present = [
+                x
+                for v, x in zip(eqn.invars, inputs, strict=True)
+                if x is not None and not isinstance(v, Literal) and v in late
+            ]
             if not present or eqn.primitive in _sums:
                 env.update(dict.fromkeys(eqn.outvars, present[0] if present else None))
                 continue
@@ -208,9 +212,14 @@ def _evaluate(eqns, env, late=frozenset()) -> None:
             ]
         params = eqn.primitive.get_bind_params(eqn.params)
         names = source_info_util.current_name_stack() + eqn.source_info.name_stack
-        with source_info_util.user_context(eqn.source_info.traceback, name_stack=names), eqn.ctx.manager:
+        with (
+            source_info_util.user_context(eqn.source_info.traceback, name_stack=names),
+            eqn.ctx.manager,
+        ):
             outs = eqn.primitive.bind(*inputs, **params)
-        env.update(zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs], strict=True))
+        env.update(
+            zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs], strict=True)
+        )
 
 
 _sums = {lax.add_p, add_jaxvals_p}

@@ -102,8 +102,9 @@ class TapeTrace(Trace):
             self.track(out) if tracked and is_inexact(out) else out
             for out, tracked in zip(recorded.outs, recorded.tracked, strict=True)
         ]
-        outputs = tuple(out.slot if isinstance(out, TapeTracer) and out._trace is self else None
-                        for out in outs)
+        outputs = tuple(
+            out.slot if isinstance(out, TapeTracer) and out._trace is self else None for out in outs
+        )
         if any(slot is not None for slot in outputs):
             source = source_info_util.current()
             node = Node(primitive, params, inputs, outputs, recorded.backward, source)
@@ -151,7 +152,9 @@ class TapeTrace(Trace):
         with set_current_trace(self.parent):
             if all(slot is None for slot in slots):
                 return primitive.bind(*values, subfuns=(fun, fwd, bwd), **params)
-            flat = [x for pair in zip(values, (s is not None for s in slots), strict=True) for x in pair]
+            flat = [
+                x for pair in zip(values, (s is not None for s in slots), strict=True) for x in pair
+            ]
             saved_and_outs = fwd.call_wrapped(*flat)
         saved, outs = jax_versions.split_custom_vjp_forward(saved_and_outs, out_trees(), values)
         avals = [jax.typeof(out) for out in outs]

@@ -60,8 +60,10 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     """
     _check_callable(fun)
     if not isinstance(has_aux, bool):
-        raise TypeError(f"vjp: has_aux must be a bool, got {has_aux!r}. Arguments of the function "
-                        "are given by position.")
+        raise TypeError(
+            f"vjp: has_aux must be a bool, got {has_aux!r}. Arguments of the function "
+            "are given by position."
+        )
     flat, in_tree = tree_flatten(primals)
     for path, leaf in tree_flatten_with_path(primals)[0]:
         _check_array("vjp", leaf, path)
@@ -108,8 +110,10 @@ def _record(fun, flat, in_tree, has_aux):
             out = fun(*tree_unflatten(in_tree, args))
             if has_aux:
                 if not isinstance(out, (tuple, list)) or len(out) != 2:
-                    raise TypeError("with has_aux=True the function must return a pair "
-                                    f"(output, auxiliary data), got {type(out)}")
+                    raise TypeError(
+                        "with has_aux=True the function must return a pair "
+                        f"(output, auxiliary data), got {type(out)}"
+                    )
                 out, aux = out
             else:
                 aux = None
@@ -267,7 +271,9 @@ def _dtype_of(leaf: Any, what: str) -> Any:
     try:
         return jax.typeof(leaf).dtype
     except TypeError:
-        raise TypeError(f"{what} is not an array or a number: got {leaf!r} of type {type(leaf)}") from None
+        raise TypeError(
+            f"{what} is not an array or a number: got {leaf!r} of type {type(leaf)}"
+        ) from None
 
 
 def _check_array(name: str, leaf: Any, path: Any) -> None:
@@ -316,8 +322,7 @@ def _check_scalar(value: Any, holomorphic: bool) -> None:
     dtype = aval.dtype
     if holomorphic and not jax.dtypes.issubdtype(dtype, np.complexfloating):
         raise TypeError(
-            "grad with holomorphic=True requires outputs with complex dtype, but got "
-            f"{dtype.name}."
+            f"grad with holomorphic=True requires outputs with complex dtype, but got {dtype.name}."
         )
     if not holomorphic and not jax.dtypes.issubdtype(dtype, np.floating):
         raise TypeError(

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from .hyperparameters import number
 from .lift import lift
+from .slots import zeros
 from .transformation import GradientTransformation, PyTree, Schedule
 
 
@@ -106,7 +107,7 @@ def adam(
         return -rate * (m_hat / (jnp.sqrt(v / c2 + eps_root) + eps)), m, v
 
     slots = {
-        "mu": lambda x: jnp.zeros_like(x, dtype=mu_dtype),
+        "mu": zeros("mu_dtype", mu_dtype),
         "nu": lambda x: jnp.zeros_like(x.real),
     }
     return lift(algorithm, AdamState, slots=slots, learning_rate=learning_rate, scalars=divisors)

@@ -48,7 +48,7 @@ def chain(*transformations: Any) -> Any:
         if not isinstance(state, tuple | list) or len(state) != len(transformations):
             raise ValueError(
                 f"expected a tuple of {len(transformations)} states, one for each transformation "
-                f"of the chain, got {type(state).__name__}: the state must come from this chain's "
+                f"of the chain, got {_describe(state)}: the state must come from this chain's "
                 "init or update"
             )
         new_state = []
@@ -70,3 +70,7 @@ def chain(*transformations: Any) -> Any:
 def _takes_extra_args(update) -> bool:
     kinds = {parameter.kind for parameter in inspect.signature(update).parameters.values()}
     return bool(kinds & {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD})
+
+
+def _describe(state) -> str:
+    return f"a {type(state).__name__}" + (f" of {len(state)}" if type(state) is tuple else "")

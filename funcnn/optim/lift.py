@@ -84,15 +84,14 @@ def lift(
     counted = scalars is not None or callable(learning_rate)
     rate_at = _as_schedule(learning_rate)
     # compiled even in eager updates, whose own rounding differs: 1 − 0.999ᵗ has few digits to lose
-    scalars_at = (lambda t: {}) if scalars is None else jax.jit(scalars, inline=True)
+    scalars_at: Callable[[Any], Any] = jax.jit(scalars, inline=True) if scalars else lambda t: {}
 
     def make_state(count, rate, trees):
         fields = dict(trees)
         if counted:
             fields["count"] = count
         if rate is not None:
-            # a copy: the state may be donated, the schedule's own array must live on
-            fields["learning_rate"] = jnp.array(rate, dtype=jnp.result_type(float))
+            fields["learning_rate"] = jnp.asarray(rate, dtype=jnp.result_type(float))
         return state_type(**fields)
 
     def init(params):
@@ -124,8 +123,13 @@ def lift(
         columns = [gradients, *(jax.tree.leaves(getattr(state, name)) for name in slots)]
         for old in zip(*columns, strict=True):
             new = algorithm(*old, **shared_for(old[0].dtype))
-            pairs = zip(new if slots else [new], old, strict=True)
-            rows.append([with_dtype(a, b.dtype) for a, b in pairs])
+            new = new if slots else (new,)
+            if len(new) != len(old):
+                raise ValueError(
+                    f"the algorithm returned {len(new)} values, expected the update and "
+                    f"{len(slots)} slots ({', '.join(slots)})"
+                )
+            rows.append([with_dtype(a, b.dtype) for a, b in zip(new, old, strict=True)])
         updates, *trees = (
             structure.unflatten(row[i] for row in rows) for i in range(1 + len(slots))
         )
@@ -135,11 +139,22 @@ def lift(
 
 
 def _as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], Any]:
+    """A function from the count to the rate: a Python float if constant, else an array, ()."""
+    if learning_rate is None:
+        return lambda count: None
+
     if callable(learning_rate):
         schedule = learning_rate
-        return lambda count: scalar("what the learning rate's schedule returned", schedule(count))
-    constant = None if learning_rate is None else number("learning_rate", learning_rate, low=0)
-    return lambda count: constant
+        name = "what the learning rate's schedule returned"
+        rate_at = lambda count: scalar(name, schedule(count))
+    else:
+        constant = number("learning_rate", learning_rate, low=0)
+        if isinstance(constant, float):
+            return lambda count: constant
+        rate_at = lambda count: constant
+
+    # a copy, because it goes into the state, which may be donated
+    return lambda count: jnp.array(rate_at(count), dtype=jnp.result_type(float))
 
 
 def _in_precision(dtype, value):

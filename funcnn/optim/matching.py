@@ -45,8 +45,7 @@ def check_matching(
         ValueError: they do not. The message names the first leaf that differs, says what each
             tree has there, and ends with `advice`.
     """
-    (here, structure), (there, other_structure) = map(tree_flatten_with_path, (tree, other))
-    here, there = dict(here), dict(there)
+    here, there = (dict(tree_flatten_with_path(t)[0]) for t in (tree, other))
     for path in here | there:
         if path in here and path in there:
             (shape, dtype), (other_shape, other_dtype) = map(
@@ -61,6 +60,8 @@ def check_matching(
             f"the {name} do not match the {other_name}: leaf {show(path)} is {mine} in the "
             f"{name} and {theirs} in the {other_name}; {advice}"
         )
+    structure: Any = jax.tree.structure(tree)
+    other_structure = jax.tree.structure(other)
     if structure != other_structure:
         raise ValueError(
             f"the {name} do not match the {other_name}: the leaves agree, but the containers are "

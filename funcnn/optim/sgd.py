@@ -1,14 +1,13 @@
 """Stochastic gradient descent, with momentum and Nesterov momentum."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
 from .hyperparameters import number
 from .lift import lift
+from .slots import zeros
 from .transformation import GradientTransformation, PyTree, Schedule
 
 
@@ -94,5 +93,5 @@ def sgd(
         v = rho * v + g
         return -rate * (rho * v + g if nesterov else v), v
 
-    slots = {"velocity": functools.partial(jnp.zeros_like, dtype=accumulator_dtype)}
+    slots = {"velocity": zeros("accumulator_dtype", accumulator_dtype)}
     return lift(algorithm, SGDState, slots=slots, learning_rate=learning_rate)

@@ -9,22 +9,13 @@ import pytest
 
 from funcnn import nn
 
-from .test_layer import running_mean
+from .example_layers import noise, running_mean
 
 KEY = jax.random.key(0)
 
 
 def x_of(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
-
-
-def noise():
-    """Adds noise in training, so that its output shows the key it got."""
-
-    def apply(params, state, x, *, key=None, train=False):
-        return (x + jax.random.normal(key, x.shape) if train else x), state
-
-    return nn.Layer(lambda key, x: ((), ()), apply, name="noise")
 
 
 def by_hand(params, x):
@@ -215,12 +206,15 @@ def test_a_model_with_state_called_without():
     ("change", "message"),
     [
         (lambda p: p[:-1], "expected params with one entry for each of 6 layers, got a tuple of 5"),
-        (lambda p: (*p, ()), "one entry for each of 6 layers, got a tuple of 7"),
-        (lambda p: {"a": p}, "one entry for each of 6 layers, got {'a'}"),
+        (
+            lambda p: (*p, ()),
+            "expected params with one entry for each of 6 layers, got a tuple of 7",
+        ),
+        (lambda p: {"a": p}, "expected params with one entry for each of 6 layers, got {'a'}"),
         (lambda p: p[1:] + p[:1], "[0]: flatten is a plain function and has no params, got {"),
         (lambda p: (*p[:3], p[5], *p[4:]), "[3]: dense: expected a kernel of shape (in, 30), got"),
         (lambda p: (*p[:1], p[3], *p[2:]), "[1]: dense: expected x of shape (..., 30) to match"),
-        (lambda p: None, "one entry for each of 6 layers, got None"),
+        (lambda p: None, "expected params with one entry for each of 6 layers, got None"),
     ],
 )
 def test_params_of_another_model(change, message):
@@ -250,11 +244,11 @@ def test_params_in_lists_are_as_good_as_in_tuples():  # as some checkpoint forma
 def test_an_entry_that_is_no_layer_is_named(wrong):
     with pytest.raises(TypeError, match=r"^\[1\]: expected a Layer or a function of one array"):
         nn.serial(nn.dense(3), wrong)
-    with pytest.raises(TypeError, match=r"^\[0\]\['act'\]: |^\['act'\]: "):
+    with pytest.raises(TypeError, match=r"^\['act'\]: expected a Layer"):
         nn.serial(out=nn.dense(3), act=wrong)
 
 
 @pytest.mark.parametrize("key", [0, None])
 def test_init_without_a_key(key):
-    with pytest.raises(TypeError, match="expected a key, as from jax.random.key"):
+    with pytest.raises(TypeError, match=r"expected a key, as from jax\.random\.key"):
         MLP.init(key, x_of(5, 28, 28))

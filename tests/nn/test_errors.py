@@ -80,7 +80,7 @@ def test_an_error_without_a_plain_message_gets_a_note(error):
 
 
 def test_errors_of_jax_get_the_path_too():
-    with pytest.raises(TypeError, match=r"^\[2\]\['conv1'\]\[1\]: add got incompatible shapes"):
+    with pytest.raises(ValueError, match=r"^\[2\]\['conv1'\]\[1\]: Incompatible shapes"):
         apply_plain(deep(lambda x: x + jnp.ones(7)))
     with pytest.raises(jax.errors.TracerBoolConversionError, match=r"^\[2\]\['conv1'\]\[1\]: "):
         init(deep(lambda x: x if x.sum() > 0 else -x))

@@ -10,21 +10,9 @@ import pytest
 
 from funcnn import nn
 
+from .example_layers import running_mean
+
 KEY = jax.random.key(0)
-
-
-def running_mean():
-    """Subtracts the mean; in training that of the batch, which it also remembers."""
-
-    def init(key, x):
-        return (), {"mean": jnp.zeros(x.shape[-1:], x.dtype)}
-
-    def apply(params, state, x, *, key=None, train=False):
-        (mean,) = nn.errors.expect_entries("state", state, "mean")
-        mean = 0.9 * mean + 0.1 * x.mean(0) if train else mean
-        return x - mean, {"mean": mean}
-
-    return nn.Layer(init, apply, name="running_mean")
 
 
 def test_a_layer_with_state_needs_it():
@@ -44,7 +32,7 @@ def test_a_layer_that_makes_state_of_nothing_is_not_called_without():
         return x, jnp.ones(3)
 
     layer = nn.Layer(lambda key, x: ((), jnp.zeros(3)), apply, name="mine")
-    with pytest.raises(ValueError, match="mine has state: call y, state = layer.apply"):
+    with pytest.raises(ValueError, match=r"mine has state: call y, state = layer\.apply"):
         layer((), jnp.ones(2))
 
 

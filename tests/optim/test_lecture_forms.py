@@ -154,6 +154,6 @@ def test_epsilon_inside_and_outside_the_root(inside, outside, expected):
 
 def test_nadam_without_bias_correction():
     optimizer = optim.adam(1.0, 0.5, 0.75, eps=0.0, nesterov=True, bias_correction=False)
-    update, state = optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)))
+    update, _ = optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)))
     # m = 2, v = 4; the look-ahead is ½ · 2 + ½ · 4 = 3
     assert float(update) == -1.5

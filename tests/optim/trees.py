@@ -10,7 +10,7 @@ def every_kind() -> dict:
     """One leaf of each kind that an optimizer may meet, in nested containers."""
     return {
         "layer": {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)},
-        "pair": (jnp.array(2.0), [jnp.full((2, 2), -0.5, jnp.bfloat16)]),
+        "pair": (jnp.float32(2.0), [jnp.full((2, 2), -0.5, jnp.bfloat16)]),
         "none": None,
         "empty": jnp.zeros((0, 5)),
         "complex": jnp.array([1 + 2j, -3j], jnp.complex64),

@@ -154,7 +154,9 @@ def linear(primitive: Primitive | None, operands: str, /, **transposes: Any) -> 
     """
     for name, transpose in transposes.items():
         if {name, "out", "outs"} & set(_with_names(transpose).names):
-            raise ValueError(f"{primitive}: the transpose for {name!r} uses a value it is linear in")
+            raise ValueError(
+                f"{primitive}: the transpose for {name!r} uses a value it is linear in"
+            )
     defvjp(primitive, operands, **transposes)
 
 
