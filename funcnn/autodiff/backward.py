@@ -25,7 +25,7 @@ def backward(lines: Iterable[tuple[Node, Any]], cotangents: dict[Slot, Any]) -> 
       The cotangents by slot of the inputs. One that is absent is zero.
     """
     for node, saved in lines:
-        gs = [cotangents.pop(slot, None) for slot in node.outputs]
+        gs = [None if slot is None else cotangents.pop(slot, None) for slot in node.outputs]
         if all(g is None for g in gs):
             continue
         with source_info_util.user_context(

@@ -7,7 +7,6 @@ that cross the cut are the residuals. The halves are Python functions that evalu
 so that they are traced again, by JAX, wherever they are used.
 """
 
-import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -117,7 +116,8 @@ def _joint(jaxpr, tracked):
     inner = jax_versions.open_jaxpr(jaxpr)
     in_types = [_shape_of(v.aval) for v in inner.invars]
     out_types = [_shape_of(v.aval) for v in inner.outvars]
-    tracked_out, asked = (), ()
+    tracked_out: tuple[bool, ...] = ()
+    asked: tuple[bool, ...] = ()
 
     def joint(values, gs):
         nonlocal tracked_out, asked

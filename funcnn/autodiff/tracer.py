@@ -129,9 +129,10 @@ class TapeTrace(Trace):
                 return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
         absent = symbolic_zero if symbolic_zeros else zero_tangent
         with set_current_trace(self.parent):
+            avals = [jax.typeof(value) for value in values]
             tangents = [
-                absent(value) if slot is None else TapeTracer(self, zero_tangent(value), slot)
-                for value, slot in zip(values, slots, strict=True)
+                absent(aval) if slot is None else TapeTracer(self, zero_tangent(aval), slot)
+                for aval, slot in zip(avals, slots, strict=True)
             ]
         with set_current_trace(self):
             outs = jvp.call_wrapped(*values, *tangents)
@@ -193,9 +194,9 @@ def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
     if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
         where = source_info_util.summarize(source_info_util.current())
         raise NotImplementedError(
-            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {where}. Enter one "
-            f"with funcnn.autodiff.defvjp (CONTRIBUTING.md shows how), keep the function's input "
-            f"out of it with jax.lax.stop_gradient, or use jax.grad there (jax.custom_vjp)."
+            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {where}. Add one "
+            "with funcnn.autodiff.defvjp (its docstring shows how), or, where no gradient is meant "
+            "to flow, keep the input out with jax.lax.stop_gradient."
         )
 
 
@@ -214,13 +215,16 @@ def _is_inexact_dtype(dtype: Any) -> bool:
     return jax.dtypes.issubdtype(dtype, np.inexact)
 
 
-def zero_tangent(x: Any) -> Any:
-    """Zeros of the type that tangents and cotangents of `x` have: float0 for integers."""
-    if is_inexact(x):
-        return jax.lax.full_like(x, 0)
-    return np.zeros(np.shape(x), jax.dtypes.float0)
+def zero_tangent(aval: Any) -> Any:
+    """Zeros of the type that tangents and cotangents of such a value have: float0 for integers."""
+    if is_inexact(aval):
+        # a Python number makes weakly typed zeros, an array strongly typed ones
+        zero = np.zeros((), aval.dtype)
+        # a Python number makes weakly typed zeros, an array strongly typed ones
+        return jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+    return np.zeros(aval.shape, jax.dtypes.float0)
 
 
-def symbolic_zero(x: Any) -> SymbolicZero:
+def symbolic_zero(aval: Any) -> SymbolicZero:
     """The zero that JAX hands to rules with `symbolic_zeros=True`."""
-    return SymbolicZero(jax.typeof(x).to_tangent_aval())
+    return SymbolicZero(aval.to_tangent_aval())

@@ -19,7 +19,6 @@ from jax.tree_util import (
     tree_flatten_with_path,
     tree_leaves,
     tree_map,
-    tree_structure,
     tree_unflatten,
 )
 
@@ -41,9 +40,9 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
       has_aux: see `fun`.
 
     Returns:
-      ``(out, pullback)``, or ``(out, pullback, aux)``. `pullback` takes a cotangent of the structure,
-      shapes and dtypes of ``out``. It is itself a pytree (its leaves are the residuals), so it can
-      be returned from `jax.jit`, and may be called more than once.
+      ``(out, pullback)``, or ``(out, pullback, aux)``. `pullback` takes a cotangent of the
+      structure, shapes and dtypes of ``out``. It is itself a pytree (its leaves are the residuals),
+      so it can be returned from `jax.jit`, and may be called more than once.
 
     Raises:
       TypeError: a leaf that is not an array, or a cotangent of another structure or dtype.
@@ -101,6 +100,7 @@ def _record(fun, flat, in_tree, has_aux):
 
     The slots of the inputs are their positions.
     """
+    flat = [x if hasattr(x, "dtype") else jax.numpy.asarray(x) for x in flat]
     with take_current_trace() as parent:
         trace = TapeTrace(parent)
         # integers take a slot too, so that slot and position agree, but go in as they are
@@ -168,7 +168,8 @@ def value_and_grad(
 
     >>> import jax.numpy as jnp
     >>> from funcnn import value_and_grad
-    >>> value, gradient = value_and_grad(lambda w: jnp.sum(w["a"] ** 2))({"a": jnp.array([1.0, 2.0])})
+    >>> loss = lambda w: jnp.sum(w["a"] ** 2)
+    >>> value, gradient = value_and_grad(loss)({"a": jnp.array([1.0, 2.0])})
     >>> float(value), gradient["a"].tolist()
     (5.0, [2.0, 4.0])
 
@@ -264,7 +265,10 @@ def _positions(argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
                 f"positional arguments to be passed by the caller, but got only {count} "
                 "positional arguments."
             )
-    return tuple(i % count for i in wanted)
+    positions = tuple(i % count for i in wanted)
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"argnums={argnums} names an argument twice (of {count} given)")
+    return positions
 
 
 def _dtype_of(leaf: Any, what: str) -> Any:
@@ -295,8 +299,8 @@ def _check_input(leaf: Any, path: Any, holomorphic: bool, allow_int: bool) -> No
         if not allow_int:
             raise TypeError(
                 "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of "
-                f"np.inexact), but argument {keystr(path)} has dtype {dtype.name}. If you want to use "
-                "Boolean- or integer-valued inputs, use vjp or set allow_int to True."
+                f"np.inexact), but argument {keystr(path)} has dtype {dtype.name}. If you want to "
+                "use Boolean- or integer-valued inputs, use vjp or set allow_int to True."
             )
     elif not jax.dtypes.issubdtype(dtype, np.inexact) and not allow_int:
         raise TypeError(
@@ -307,10 +311,9 @@ def _check_input(leaf: Any, path: Any, holomorphic: bool, allow_int: bool) -> No
 
 def _check_scalar(value: Any, holomorphic: bool) -> None:
     leaves = tree_leaves(value)
-    structure = tree_structure(value)
-    if len(leaves) != 1 or structure != tree_structure(0):
+    if len(leaves) != 1 or leaves[0] is not value:
         raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was a tree: {structure}. "
+            f"Gradient only defined for scalar-output functions. Output was {value}. "
             "With auxiliary outputs, return (scalar, auxiliary) and pass has_aux=True."
         )
     aval = jax.typeof(leaves[0])

@@ -102,7 +102,7 @@ def adam(
 
     def algorithm(g, m, v, *, rate, c1=1.0, c1_next=1.0, c2=1.0):
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * (g * g.conj()).real
+        v = b2 * v + (1 - b2) * _squared_modulus(g)
         m_hat = b1 * (m / c1_next) + (1 - b1) * (g / c1) if nesterov else m / c1
         return -rate * (m_hat / (jnp.sqrt(v / c2 + eps_root) + eps)), m, v
 
@@ -111,3 +111,7 @@ def adam(
         "nu": lambda x: jnp.zeros_like(x.real),
     }
     return lift(algorithm, AdamState, slots=slots, learning_rate=learning_rate, scalars=divisors)
+
+
+def _squared_modulus(g):
+    return g * g if jnp.isrealobj(g) else (g * g.conj()).real

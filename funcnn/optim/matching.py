@@ -9,6 +9,8 @@ from jax.typing import ArrayLike
 
 from .transformation import PyTree
 
+_ARRAY_TYPES = get_args(ArrayLike)
+
 
 def inexact_leaves(name: str, tree: PyTree) -> tuple[list[jax.Array], Any]:
     """Flattens a pytree of float and complex arrays; no array comes out weakly typed.
@@ -19,13 +21,13 @@ def inexact_leaves(name: str, tree: PyTree) -> tuple[list[jax.Array], Any]:
     leaves, structure = tree_flatten_with_path(tree)
     arrays = []
     for path, leaf in leaves:
-        _, dtype = _shape_and_dtype(leaf)
-        if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+        aval = _aval(leaf)
+        if aval is None or not jnp.issubdtype(aval.dtype, jnp.inexact):
             raise TypeError(
                 f"leaf {show(path)} of the {name} is {_describe(leaf)}, expected an array of "
                 "float or complex dtype; what is not trained does not belong here"
             )
-        arrays.append(with_dtype(leaf, dtype))
+        arrays.append(with_dtype(leaf, aval.dtype))
     return arrays, structure
 
 
@@ -45,28 +47,32 @@ def check_matching(
         ValueError: they do not. The message names the first leaf that differs, says what each
             tree has there, and ends with `advice`.
     """
+
+    def agree(leaf, other_leaf):
+        a, b = _aval(leaf), _aval(other_leaf)
+        if a is None or b is None:
+            return False
+        return a.shape == b.shape and (a.dtype == b.dtype or not dtypes)
+
+    structures: list[Any] = [jax.tree.structure(t) for t in (tree, other)]
+    same_structure = structures[0] == structures[1]
+    if same_structure and all(map(agree, jax.tree.leaves(tree), jax.tree.leaves(other))):
+        return
+
     here, there = (dict(tree_flatten_with_path(t)[0]) for t in (tree, other))
     for path in here | there:
-        if path in here and path in there:
-            (shape, dtype), (other_shape, other_dtype) = map(
-                _shape_and_dtype, (here[path], there[path])
+        if path not in here or path not in there or not agree(here[path], there[path]):
+            mine, theirs = (
+                _describe(side[path]) if path in side else "absent" for side in (here, there)
             )
-            if shape == other_shape and (dtype == other_dtype or not dtypes):
-                continue
-        mine, theirs = (
-            _describe(side[path]) if path in side else "absent" for side in (here, there)
-        )
-        raise ValueError(
-            f"the {name} do not match the {other_name}: leaf {show(path)} is {mine} in the "
-            f"{name} and {theirs} in the {other_name}; {advice}"
-        )
-    structure: Any = jax.tree.structure(tree)
-    other_structure = jax.tree.structure(other)
-    if structure != other_structure:
-        raise ValueError(
-            f"the {name} do not match the {other_name}: the leaves agree, but the containers are "
-            f"{structure} and {other_structure}; {advice}"
-        )
+            raise ValueError(
+                f"the {name} do not match the {other_name}: leaf {show(path)} is {mine} in the "
+                f"{name} and {theirs} in the {other_name}; {advice}"
+            )
+    raise ValueError(
+        f"the {name} do not match the {other_name}: the leaves agree, but the containers are "
+        f"{structures[0]} and {structures[1]}; {advice}"
+    )
 
 
 def show(path: Any) -> str:
@@ -74,17 +80,11 @@ def show(path: Any) -> str:
     return keystr(path) or "(the root)"
 
 
-def _shape_and_dtype(leaf) -> tuple[Any, Any]:
-    """What JAX sees in a leaf; (None, None) if it is not an array or a number."""
-    if isinstance(leaf, jax.Array):
-        return leaf.shape, leaf.dtype
-    if isinstance(leaf, get_args(ArrayLike)):
-        return jnp.shape(leaf), jnp.result_type(leaf)
-    return None, None
+def _aval(leaf) -> Any:
+    """The shape and dtype that JAX sees; None if the leaf is neither an array nor a number."""
+    return jax.typeof(leaf) if isinstance(leaf, _ARRAY_TYPES) else None
 
 
 def _describe(leaf) -> str:
-    shape, dtype = _shape_and_dtype(leaf)
-    if dtype is None:
-        return f"a {type(leaf).__name__}"
-    return f"{dtype}[{','.join(map(str, shape))}]"
+    aval = _aval(leaf)
+    return f"a {type(leaf).__name__}" if aval is None else str(aval).removeprefix("~")

@@ -1,4 +1,4 @@
-"""`fit`: epochs, validation, history, a progress bar; and nothing lost when something goes wrong."""
+"""`fit`: epochs, validation, history, a progress bar; nothing lost when something goes wrong."""
 
 import functools
 import time
@@ -13,7 +13,7 @@ import numpy as np
 from funcnn.autodiff import value_and_grad
 from funcnn.optim import GradientTransformation
 from funcnn.train.data_checks import check_data
-from funcnn.train.epoch import count_examples, make_epoch, make_eval, order, take
+from funcnn.train.epoch import make_epoch, make_eval, order, take
 from funcnn.train.objective import Loss
 from funcnn.train.progress import progress_bar
 from funcnn.train.state import TrainState
@@ -74,10 +74,10 @@ def fit(
         None shows it where tqdm is installed and standard error is a terminal.
 
     Returns:
-      ``(state, history)``. `history` has arrays with one entry for each epoch completed: "epoch" and
-      "step" (counted over all calls: steps taken so far), "loss" and the loss's metrics (means over
-      the epoch, each batch measured before its step), "validation_loss" and so on, and "seconds"
-      (of wall time; the first epoch's hold the compilation).
+      ``(state, history)``. `history` has arrays with one entry for each epoch completed: "epoch",
+      "step" (taken so far, earlier calls included), "loss" and the loss's metrics (means over the
+      epoch, each batch measured before its step), "validation_loss" and so on, and "seconds" (of
+      wall time; the first epoch's hold the compilation).
 
       Ctrl-C ends training after the epoch that is running; what was trained is returned. A loss or
       parameter that is not finite ends it too: then a `NonFinite` warning says where, and the
@@ -97,7 +97,7 @@ def fit(
     >>> loss = train.supervised(model, losses.squared_error)
     >>> state = train.init(jax.random.key(0), model, optimizer, x)
     >>> state, history = train.fit(
-    ...     loss, optimizer, state, (x, 2 * x + 1), epochs=30, batch_size=16, validation=(x, 2 * x + 1)
+    ...     loss, optimizer, state, data := (x, 2 * x + 1), epochs=30, batch_size=16, validation=data
     ... )
     >>> print(history["loss"].shape, history["validation_loss"][-1] < 1e-3)
     (30,) True
@@ -122,7 +122,7 @@ def fit(
                 if not bool(_all_finite((metrics["loss"], after.params))):
                     bad = _find_bad_step(step, state, data, batch_size)
                     return _stop(bad, number, _as_arrays(rows))
-                row = {"epoch": number, "step": int(after.step)}
+                row: dict[str, Any] = {"epoch": number, "step": int(after.step)}
                 row |= _to_host("", metrics)
                 if validation is not None:
                     measured = evaluate(after.params, after.state, validation)

@@ -63,5 +63,5 @@ STEP, SHUFFLE = 0, 1
 
 
 def stream(state: TrainState, purpose: int) -> jax.Array:
-    """A key for this purpose at this step. Costs nothing in a compiled step that does not use it."""
+    """A key for this purpose at this step. Costs nothing where a compiled step does not use it."""
     return jax.random.fold_in(jax.random.fold_in(state.key, purpose), state.step)

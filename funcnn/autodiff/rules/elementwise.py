@@ -121,7 +121,9 @@ def _power_in_base(x, y):
     slope = lax.mul(y, lax.pow(x, lax.sub(y, _c(1, y))))
     if not integer:
         return slope
-    return lax.select(lax.eq(y, _c(0, y)), lax.full_like(slope, 0), slope)
+    flat = lax.eq(y, _c(0, y))
+    flat = lax.broadcast_in_dim(flat, slope.shape, range(flat.ndim))
+    return lax.select(flat, lax.full_like(slope, 0), slope)
 
 
 def _power_in_exponent(out, x):
@@ -194,11 +196,14 @@ elementwise(lax.conj_p, "x", x=_to_conj)
 
 
 # from one type to another
-def _to_dtype(g, x_aval):
+def _to_dtype(g, x_aval, sharding):
     was_complex = jax.dtypes.issubdtype(g.dtype, np.complexfloating)
     if was_complex and not jax.dtypes.issubdtype(x_aval.dtype, np.complexfloating):
         g = lax.real(g)
-    return lax.convert_element_type(g, x_aval.dtype)
+    # bound, because the function has no say in whether the type is weak
+    return lax.convert_element_type_p.bind(
+        g, new_dtype=x_aval.dtype, weak_type=x_aval.weak_type, sharding=sharding
+    )
 
 
 elementwise(lax.convert_element_type_p, "x", x=_to_dtype)

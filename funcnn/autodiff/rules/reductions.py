@@ -23,7 +23,8 @@ def _to_extreme(g, out, operand, axes):
     here = lax.eq(operand, _along(out, operand, axes))
     count = lax.reduce_sum(lax.convert_element_type(here, g.dtype), axes)
     share = _along(lax.div(g, count), operand, axes)
-    return lax.select(here, share, lax.full_like(share, 0))
+    # a product, not a selection: if all values are NaN none is found, and NaN is what comes back
+    return lax.mul(lax.convert_element_type(here, g.dtype), share)
 
 
 defvjp(lax.reduce_max_p, "operand", operand=_to_extreme)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
 
@@ -55,9 +56,9 @@ def register(primitive: Primitive, rule: Rule) -> None:
 on_change: list[Callable[[], None]] = []  # caches built from rules, to be emptied
 
 
-def zero_derivative(*primitives: Primitive) -> None:
+def zero_derivative(*primitives: Primitive | None) -> None:
     """Enters primitives whose derivative is zero wherever it exists: nothing flows back."""
-    no_gradient.update(primitives)
+    no_gradient.update(p for p in primitives if p is not None)
 
 
 class _Cotangent(NamedTuple):
@@ -125,7 +126,7 @@ def defvjp(primitive: Primitive | None, operands: str, /, **cotangents: Any) -> 
         asked, kept, shapes = plan(tracked)
         saved = {}
         if kept:
-            known = by_name(values)
+            known = by_name([_as_array(value) for value in values])
             known["outs" if many_outs else "out"] = out
             saved = {name: known[name] for name in kept}
         static = params
@@ -147,8 +148,13 @@ def defvjp(primitive: Primitive | None, operands: str, /, **cotangents: Any) -> 
     register(primitive, rule)
 
 
+def _as_array(value: Any) -> Any:
+    """A Python number bound as an operand, as an array: rules may ask for its dtype."""
+    return value if hasattr(value, "dtype") else np.asarray(value, jax.typeof(value).dtype)
+
+
 def linear(primitive: Primitive | None, operands: str, /, **transposes: Any) -> None:
-    """Enters a primitive that is linear in each operand named: its transpose is all there is to say.
+    """Enters a primitive that is linear in each operand named, by its transposes.
 
     As `defvjp`, but a transpose may use neither the value of its own operand nor the output.
     """
