@@ -15,7 +15,8 @@ from funcnn import losses
 INTEGER = losses.softmax_cross_entropy_with_integer_labels
 PROBABILITIES = losses.softmax_cross_entropy
 
-shapes = st.tuples(st.lists(st.integers(0, 5), max_size=3), st.integers(1, 12))
+# few shapes, so that each is compiled once; the values vary
+shapes = st.sampled_from([((), 3), ((5,), 10), ((2, 3), 4), ((0,), 3), ((4,), 1)])
 seeds = st.integers(0, 2**31)
 precisions = st.sampled_from([(np.float32, 2e-5), (np.float64, 1e-12)])
 
@@ -37,7 +38,7 @@ def assert_same_loss_and_gradient(ours, theirs, x, tolerance):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shapes, seeds, precisions)
 def test_integer_labels_as_optax(shape, seed, precision):
     (batch, classes), (dtype, tolerance) = shape, precision
@@ -53,7 +54,7 @@ def test_integer_labels_as_optax(shape, seed, precision):
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shapes, seeds, precisions)
 def test_probabilities_as_optax(shape, seed, precision):
     (batch, classes), (dtype, tolerance) = shape, precision
@@ -61,18 +62,18 @@ def test_probabilities_as_optax(shape, seed, precision):
     with jax.enable_x64(True):
         logits = scores_of(rng, batch, classes, dtype)
         labels = jnp.asarray(rng.dirichlet(np.ones(classes), batch), dtype)
-        for argument in (0, 1):  # of the labels' gradient there is use in distillation
-            arguments = [logits, labels]
-
-            def at_argument(loss, x, arguments=arguments, argument=argument):
-                return loss(*arguments[:argument], x, *arguments[argument + 1 :])
-
-            assert_same_loss_and_gradient(
-                lambda x: at_argument(PROBABILITIES, x),  # noqa: B023
-                lambda x: at_argument(optax.softmax_cross_entropy, x),  # noqa: B023
-                arguments[argument],
-                tolerance,
-            )
+        assert_same_loss_and_gradient(
+            lambda x: PROBABILITIES(x, labels),
+            lambda x: optax.softmax_cross_entropy(x, labels),
+            logits,
+            tolerance,
+        )
+        assert_same_loss_and_gradient(  # in the labels, as distillation may want it
+            lambda y: PROBABILITIES(logits, y),
+            lambda y: optax.softmax_cross_entropy(logits, y),
+            labels,
+            tolerance,
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,22 +89,20 @@ def test_squared_error_as_optax(shape, seed, precision):
         assert_same_loss_and_gradient(losses.squared_error, optax.squared_error, x, tolerance)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seeds, precisions, st.lists(st.integers(1, 5), min_size=1, max_size=3))
+@settings(max_examples=30, deadline=None)
+@given(seeds, precisions, st.sampled_from([(1, 4), (5,), (3, 2), (2, 3, 2)]))
 def test_quadratic_is_its_formula(seed, precision, shape):  # decks A and D, row 13
     dtype, tolerance = precision
-    rng = np.random.default_rng(seed)
+    h, y = np.random.default_rng(seed).normal(size=(2, *shape)).astype(dtype)
+    n, total = len(h), 0.0
+    for h_i, y_i in zip(h, y, strict=True):
+        for h_ik, y_ik in zip(np.ravel(h_i), np.ravel(y_i), strict=True):
+            total += (float(h_ik) - float(y_ik)) ** 2
     with jax.enable_x64(True):
-        x, y = jnp.asarray(rng.normal(size=(2, *shape)), dtype)
-
-        def formula(x):
-            rows = (x - y).reshape(len(x), -1)
-            return sum((row * row).sum() for row in rows) / (2 * len(x))
-
-        assert_same_loss_and_gradient(lambda x: losses.quadratic(x, y), formula, x, tolerance)
-        np.testing.assert_allclose(
-            jax.grad(losses.quadratic)(x, y), (x - y) / len(x), rtol=tolerance, atol=tolerance
-        )
+        loss, gradient = jax.value_and_grad(losses.quadratic)(jnp.asarray(h), jnp.asarray(y))
+    assert loss.dtype == dtype
+    assert float(loss) == pytest.approx(total / (2 * n), rel=tolerance)
+    np.testing.assert_allclose(gradient, (h - y) / n, rtol=tolerance, atol=tolerance)
 
 
 def test_softmax_loss_of_deck_b():  # row 14: scores (−2.85, 0.86, 0.28), label 2

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from funcnn.train.objective import Loss
+from funcnn.train.shuffle import permutation
 from funcnn.train.state import TrainState
 from funcnn.train.step import SHUFFLE, Step, stream
 
@@ -124,7 +125,7 @@ def order(state: TrainState, data: Any, batch_size: int) -> tuple[jax.Array, jax
     n = count_examples(data)
     if batch_size > n:
         raise ValueError(f"batch_size {batch_size} is larger than the data ({n} examples)")
-    shuffled = jax.random.permutation(stream(state, SHUFFLE), n)
+    shuffled = permutation(stream(state, SHUFFLE), n)
     full = n // batch_size * batch_size
     return shuffled[:full].reshape(-1, batch_size), shuffled[full:]
 

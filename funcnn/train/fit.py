@@ -93,11 +93,12 @@ def fit(
     >>> import jax, jax.numpy as jnp
     >>> from funcnn import losses, nn, optim, train
     >>> x = jnp.linspace(-1, 1, 40)[:, None]
+    >>> data = x, 2 * x + 1
     >>> model, optimizer = nn.dense(1), optim.sgd(0.1)
     >>> loss = train.supervised(model, losses.squared_error)
     >>> state = train.init(jax.random.key(0), model, optimizer, x)
     >>> state, history = train.fit(
-    ...     loss, optimizer, state, data := (x, 2 * x + 1), epochs=30, batch_size=16, validation=data
+    ...     loss, optimizer, state, data, epochs=30, batch_size=16, validation=data
     ... )
     >>> print(history["loss"].shape, history["validation_loss"][-1] < 1e-3)
     (30,) True
