@@ -15,12 +15,12 @@ import jax
 import numpy as np
 from jax.core import Trace, Tracer
 from jax.custom_derivatives import SymbolicZero
-from jax.extend import source_info_util
 from jax.extend.core import Primitive, set_current_trace
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded, no_gradient, rules
+from funcnn.autodiff.source import current, users_line
 
 Slot = int
 
@@ -106,8 +106,7 @@ class TapeTrace(Trace):
             out.slot if isinstance(out, TapeTracer) and out._trace is self else None for out in outs
         )
         if any(slot is not None for slot in outputs):
-            source = source_info_util.current()
-            node = Node(primitive, params, inputs, outputs, recorded.backward, source)
+            node = Node(primitive, params, inputs, outputs, recorded.backward, current())
             self.tape.append((node, recorded.saved))
         return outs
 
@@ -192,11 +191,10 @@ def _concrete(value: Any) -> Any:
 def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
     """A primitive without a rule is right only if nothing it gives out could have a gradient."""
     if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
-        where = source_info_util.summarize(source_info_util.current())
         raise NotImplementedError(
-            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {where}. Add one "
-            "with funcnn.autodiff.defvjp (its docstring shows how), or, where no gradient is meant "
-            "to flow, keep the input out with jax.lax.stop_gradient."
+            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {users_line()}. "
+            "Add one with funcnn.autodiff.defvjp (its docstring shows how), or, where no gradient "
+            "is meant to flow, keep the input out with jax.lax.stop_gradient."
         )
 
 

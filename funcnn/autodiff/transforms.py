@@ -45,7 +45,8 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
       so it can be returned from `jax.jit`, and may be called more than once.
 
     Raises:
-      TypeError: a leaf that is not an array, or a cotangent of another structure or dtype.
+      TypeError: a leaf that is not an array.
+      ValueError: a cotangent of another structure, shape or dtype.
       NotImplementedError: a primitive without a rule; the message says which, and where.
 
     Example (deck B, row 21):
@@ -76,13 +77,23 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     return (out, pullback, aux) if has_aux else (out, pullback)
 
 
-def _pull_back(static, residuals, cotangent):
+def _in_words(out):
+    return f"a {type(out).__name__} of {len(out)}" if hasattr(out, "__len__") else repr(out)
+
+
+def _pull_back(static, residuals, *cotangent):
+    if len(cotangent) != 1:
+        raise TypeError(
+            f"The function returned by vjp was called with {len(cotangent)} arguments. It takes "
+            "one: a cotangent with the structure of the output (a tuple, if the output is one)."
+        )
+    [cotangent] = cotangent
     nodes, avals, in_tree, out_slots, out_avals, out_tree = static
     flat, tree = tree_flatten(cotangent)
     if tree != out_tree:
-        raise TypeError(
-            "Tree structure of cotangent input does not match structure of primal output: "
-            f"got {tree}, but expected {out_tree}."
+        raise ValueError(
+            "unexpected tree structure: the argument of the function returned by vjp must have the "
+            f"structure of the output, {out_tree}, but got {tree}."
         )
     cotangents: dict = {}
     for ct, slot, aval in zip(flat, out_slots, out_avals, strict=True):
@@ -112,7 +123,7 @@ def _record(fun, flat, in_tree, has_aux):
                 if not isinstance(out, (tuple, list)) or len(out) != 2:
                     raise TypeError(
                         "with has_aux=True the function must return a pair "
-                        f"(output, auxiliary data), got {type(out)}"
+                        f"(output, auxiliary data), got {_in_words(out)}"
                     )
                 out, aux = out
             else:
@@ -328,20 +339,25 @@ def _check_scalar(value: Any, holomorphic: bool) -> None:
             f"grad with holomorphic=True requires outputs with complex dtype, but got {dtype.name}."
         )
     if not holomorphic and not jax.dtypes.issubdtype(dtype, np.floating):
+        kind = "complex" if jax.dtypes.issubdtype(dtype, np.complexfloating) else "integer"
+        advice = "pass holomorphic=True, or use vjp" if kind == "complex" else "use vjp directly"
         raise TypeError(
             "grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), "
-            f"but got {dtype.name}. For differentiation of functions with complex outputs use "
-            "holomorphic=True or vjp; for integer outputs use vjp."
+            f"but got {dtype.name}. For differentiation of functions with {kind} outputs, {advice}."
         )
+
+
+def _name(dtype: Any) -> str:
+    return "float0" if dtype == jax.dtypes.float0 else np.dtype(dtype).name
 
 
 def _check_cotangent(ct: Any, aval: Any) -> None:
     """A cotangent must have the shape and dtype of the output; float0 where that is an integer."""
-    dtype = aval.dtype if is_inexact(aval) else np.dtype(jax.dtypes.float0)
+    dtype = aval.dtype if is_inexact(aval) else jax.dtypes.float0
     got = _dtype_of(ct, "the cotangent given to the pullback")
     if got != dtype or np.shape(ct) != aval.shape:
         raise ValueError(
             "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
-            f"{got.name}{list(np.shape(ct))}, but expected {dtype.name}{list(aval.shape)} because "
+            f"{_name(got)}{list(np.shape(ct))}, but expected {_name(dtype)}{list(aval.shape)}, as "
             f"the corresponding output of the differentiated function had JAX type {aval}"
         )

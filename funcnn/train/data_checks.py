@@ -20,7 +20,7 @@ def check_data(name: str, data: Any, loss: Loss, state: TrainState) -> None:
         if check is not None:
             check(state.params, state.state, data)
     except (ValueError, TypeError) as error:
-        error.add_note(f"in the argument {name!r} of train.fit")
+        error.add_note(f"while checking the argument {name!r} of train.fit")
         raise
 
 

@@ -134,12 +134,18 @@ def _power_in_exponent(out, x):
 
 elementwise(lax.pow_p, "x y", x=_power_in_base, y=_power_in_exponent)
 
+
 # trigonometric and hyperbolic functions and their inverses
+def _one_minus_square(x):
+    return lax.mul(lax.add(_c(1, x), x), lax.sub(_c(1, x), x))
+
+
 elementwise(lax.sin_p, "x", x=lambda x: lax.cos(x))
 elementwise(lax.cos_p, "x", x=lambda g, x: lax.neg(lax.mul(g, lax.sin(x))))
 elementwise(lax.tan_p, "x", x=lambda out: lax.add(_c(1, out), lax.square(out)))
-elementwise(lax.asin_p, "x", x=lambda x: lax.rsqrt(lax.sub(_c(1, x), lax.square(x))))
-elementwise(lax.acos_p, "x", x=lambda x: lax.neg(lax.rsqrt(lax.sub(_c(1, x), lax.square(x)))))
+# (1 + y)(1 - y), not 1 - y², here and below: as y nears 1 the second loses its digits
+elementwise(lax.asin_p, "x", x=lambda x: lax.rsqrt(_one_minus_square(x)))
+elementwise(lax.acos_p, "x", x=lambda x: lax.neg(lax.rsqrt(_one_minus_square(x))))
 elementwise(lax.atan_p, "x", x=lambda g, x: lax.div(g, lax.add(_c(1, x), lax.square(x))))
 elementwise(
     lax.atan2_p,
@@ -149,14 +155,17 @@ elementwise(
 )
 elementwise(lax.sinh_p, "x", x=lambda x: lax.cosh(x))
 elementwise(lax.cosh_p, "x", x=lambda x: lax.sinh(x))
-# (1 + y)(1 - y), not 1 - y²: as y nears 1 the second loses its digits
 elementwise(
     lax.tanh_p,
     "x",
     x=lambda g, out: lax.mul(lax.add(g, lax.mul(g, out)), lax.sub(_c(1, out), out)),
 )
 elementwise(lax.asinh_p, "x", x=lambda x: lax.rsqrt(lax.add(lax.square(x), _c(1, x))))
-elementwise(lax.acosh_p, "x", x=lambda x: lax.rsqrt(lax.sub(lax.square(x), _c(1, x))))
+elementwise(
+    lax.acosh_p,
+    "x",
+    x=lambda x: lax.rsqrt(lax.mul(lax.sub(x, _c(1, x)), lax.add(x, _c(1, x)))),
+)
 elementwise(
     lax.atanh_p,
     "x",

@@ -103,6 +103,29 @@ linear(
     operand=lambda gs, out_avals, axis: lax.concatenate(_present(gs, out_avals), axis),
 )
 
+linear(
+    primitive("stack_p"),
+    "*operands",
+    operands=lambda g, index, axis: lax.index_in_dim(g, index, axis, keepdims=False),
+)
+linear(
+    primitive("unstack_p"),
+    "operand",
+    operand=lambda gs, out_avals, axis: lax.concatenate(
+        [lax.expand_dims(g, (axis,)) for g in _present(gs, out_avals)], axis
+    ),
+)
+
+
+def _undo_tile(g, operand_aval, reps):
+    """Sums over the copies: each axis is taken apart into (copies, length)."""
+    shape = operand_aval.shape
+    apart = [n for pair in zip(reps, shape, strict=True) for n in pair]
+    return lax.reduce_sum(lax.reshape(g, apart), range(0, len(apart), 2))
+
+
+linear(primitive("tile_p"), "operand", operand=_undo_tile)
+
 # what is chosen by a predicate
 linear(
     lax.select_n_p,

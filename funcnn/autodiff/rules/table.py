@@ -71,7 +71,10 @@ class _Cotangent(NamedTuple):
 def _with_names(function: Callable[..., Any] | _Cotangent) -> _Cotangent:
     if isinstance(function, _Cotangent):
         return function
-    return _Cotangent(function, tuple(inspect.signature(function).parameters))
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise TypeError(f"{function} must name each of its arguments: the names say what it needs")
+    return _Cotangent(function, tuple(p.name for p in parameters))
 
 
 def defvjp(primitive: Primitive | None, operands: str, /, **cotangents: Any) -> None:
