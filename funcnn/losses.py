@@ -228,7 +228,7 @@ def _scores(logits: ArrayLike) -> jax.Array:
 
 
 def _class_numbers(labels: Any, logits: jax.Array) -> jax.Array:
-    """`labels` as an array of at least int32, checked: dtype, shape and, where concrete, values."""
+    """`labels` as an array, checked: its dtype, its shape and, where concrete, its values."""
     if not isinstance(labels, jax.Array):
         labels = np.asarray(labels)
     _expect_integers(labels)
@@ -240,9 +240,7 @@ def _class_numbers(labels: Any, logits: jax.Array) -> jax.Array:
     traced = isinstance(labels, jax.core.Tracer)
     if not traced and getattr(labels, "is_fully_addressable", True):
         check_labels(labels, logits.shape[-1])
-    labels = jnp.asarray(labels)
-    # wide enough for every class number, whatever small dtype the labels were stored in
-    return labels.astype(jnp.promote_types(labels.dtype, jnp.int32))
+    return jnp.asarray(labels)
 
 
 def _expect_integers(labels: Any) -> None:

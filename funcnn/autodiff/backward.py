@@ -14,28 +14,35 @@ from jax.extend import source_info_util
 from funcnn.autodiff.tracer import Node, Slot
 
 
-def backward(lines: Iterable[tuple[Node, Any]], cotangents: dict[Slot, Any]) -> dict[Slot, Any]:
+def backward(
+    lines: Iterable[tuple[Node, Any]], outputs: Iterable[Slot | None], gs: Iterable[Any]
+) -> dict[Slot, Any]:
     """Carries the outputs' cotangents back to the inputs.
 
     Args:
       lines: the tape's nodes with their residuals, last one first.
-      cotangents: the output's cotangents by slot; it is used up.
+      outputs: the slots of the outputs; None for one that depends on no input.
+      gs: their cotangents.
 
     Returns:
-      The cotangents by slot of the inputs. One that is absent is zero.
+      The cotangents of the inputs, by slot. One that is absent is zero.
     """
+    cotangents: dict[Slot, Any] = {}
+    _add(cotangents, outputs, gs)
     for node, saved in lines:
-        gs = [None if slot is None else cotangents.pop(slot, None) for slot in node.outputs]
-        if all(g is None for g in gs):
+        upstream = [None if slot is None else cotangents.pop(slot, None) for slot in node.outputs]
+        if all(g is None for g in upstream):
             continue
-        with source_info_util.user_context(
-            node.source.traceback, name_stack=node.source.name_stack
-        ):
-            downstream = node.backward(saved, gs)
-            for slot, g in zip(node.inputs, downstream, strict=True):
-                if slot is not None and g is not None:
-                    cotangents[slot] = lax.add(cotangents[slot], g) if slot in cotangents else g
+        traceback, names = node.source.traceback, node.source.name_stack
+        with source_info_util.user_context(traceback, name_stack=names):
+            _add(cotangents, node.inputs, node.backward(saved, upstream))
     return cotangents
+
+
+def _add(cotangents: dict[Slot, Any], slots: Iterable[Slot | None], gs: Iterable[Any]) -> None:
+    for slot, g in zip(slots, gs, strict=True):
+        if slot is not None and g is not None:
+            cotangents[slot] = lax.add(cotangents[slot], g) if slot in cotangents else g
 
 
 def from_the_end(tape: list[tuple[Node, Any]]) -> Iterator[tuple[Node, Any]]:

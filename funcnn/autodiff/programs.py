@@ -7,6 +7,7 @@ that cross the cut are the residuals. The halves are Python functions that evalu
 so that they are traced again, by JAX, wherever they are used.
 """
 
+import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,13 +15,13 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 from jax.extend import source_info_util
-from jax.extend.core import Literal, set_current_trace, take_current_trace
+from jax.extend.core import Literal
 from jax.extend.core.primitives import add_jaxvals_p, jit_p
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
 from funcnn.autodiff.rules.table import Recorded, on_change, register
-from funcnn.autodiff.tracer import TapeTrace, is_inexact, zero_tangent
+from funcnn.autodiff.tracer import is_inexact, record, zero_tangent
 
 
 class Halves(NamedTuple):
@@ -84,11 +85,11 @@ def halves(jaxpr: Any, tracked: Sequence[bool]) -> Halves:
 
     forward_eqns, backward_eqns, late = cut(joint_open.eqns, cotangents_in, cotangents_out)
     needed = _inputs_of(backward_eqns, cotangents_out) - set(cotangents_in) - set(constants)
+    residuals = _in_order(needed, operands, forward_eqns)
     place = {v: ("output", i) for i, v in enumerate(outputs) if not isinstance(v, Literal)}
     place |= {v: ("operand", i) for i, v in enumerate(operands)}
-    kept = [v for v in _in_order(needed, operands, forward_eqns) if v not in place]
+    kept = [v for v in residuals if v not in place]
     place |= {v: ("kept", i) for i, v in enumerate(kept)}
-    residuals = _in_order(needed, operands, forward_eqns)
     forward_eqns = _live(forward_eqns, [*outputs, *kept])
 
     def forward(*values):
@@ -121,22 +122,12 @@ def _joint(jaxpr, tracked):
 
     def joint(values, gs):
         nonlocal tracked_out, asked
-        with take_current_trace() as parent:
-            trace = TapeTrace(parent)
-            args = [trace.track(x) if t else x for x, t in zip(values, tracked, strict=True)]
-            slots = [a.slot if t else None for a, t in zip(args, tracked, strict=True)]
-            with set_current_trace(trace):
-                outs = jax_versions.eval_closed_jaxpr(jaxpr, args)
-            trace.invalidate()
-        outs, out_slots = trace.untrack(outs)
-        tracked_out = tuple(slot is not None for slot in out_slots)
-        cotangents: dict = {}
-        for slot, g in zip(out_slots, gs, strict=True):
-            if slot is not None:
-                cotangents[slot] = lax.add(cotangents[slot], g) if slot in cotangents else g
-        backward(from_the_end(trace.tape), cotangents)
-        asked = tuple(slot in cotangents for slot in slots)
-        return outs, [cotangents[slot] for slot in slots if slot in cotangents]
+        evaluate = functools.partial(jax_versions.eval_closed_jaxpr, jaxpr)
+        outs, slots, tape = record(evaluate, values, tracked)
+        cotangents = backward(from_the_end(tape), slots, gs)
+        tracked_out = tuple(slot is not None for slot in slots)
+        asked = tuple(i in cotangents for i in range(len(values)))
+        return outs, [cotangents[i] for i, is_asked in enumerate(asked) if is_asked]
 
     gs = [t if is_inexact(t) else None for t in out_types]
     traced = jax.make_jaxpr(joint)(in_types, gs)

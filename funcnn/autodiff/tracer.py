@@ -8,14 +8,14 @@ written. So the tape is straight-line whatever Python control flow the function 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.core import Trace, Tracer
 from jax.custom_derivatives import SymbolicZero
-from jax.extend.core import Primitive, set_current_trace
+from jax.extend.core import Primitive, set_current_trace, take_current_trace
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
@@ -39,6 +39,27 @@ class Node(NamedTuple):
     """where in the user's program (`jax.extend.source_info_util.SourceInfo`)"""
 
 
+def record(fun: Callable[[list[Any]], Any], values: Sequence[Any], tracked: Sequence[bool]) -> Any:
+    """Runs `fun` on the values, those that are `tracked` as tracers.
+
+    Returns:
+      The pytree that `fun` returned, as values; the slots of its leaves, None where no input was
+      used; and the tape. The slot of an input is its position.
+    """
+    with take_current_trace() as parent:
+        trace = TapeTrace(parent, slots=len(values))
+        inputs = [
+            TapeTracer(trace, value, position) if is_tracked else value
+            for position, (value, is_tracked) in enumerate(zip(values, tracked, strict=True))
+        ]
+        with set_current_trace(trace):
+            out = fun(inputs)
+        trace.invalidate()
+    leaves, structure = jax.tree.flatten(out)
+    out_values, slots = trace.untrack(leaves)
+    return jax.tree.unflatten(structure, out_values), slots, trace.tape
+
+
 class TapeTracer(Tracer):
     """A value that depends on an input: carries the slot of its cotangent."""
 
@@ -57,16 +78,11 @@ class TapeTracer(Tracer):
 class TapeTrace(Trace):
     """Evaluates primitives on `parent` and writes those on tracked values on its tape."""
 
-    def __init__(self, parent: Trace):
+    def __init__(self, parent: Trace, slots: int):
         super().__init__()
         self.parent = parent
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
-        self._slots = 0
-
-    def track(self, value: Any) -> TapeTracer:
-        """A new tracked value, with a slot of its own."""
-        self._slots += 1
-        return TapeTracer(self, value, self._slots - 1)
+        self._slots = slots  # given out so far
 
     def untrack(self, tracers: Sequence[Any]) -> tuple[list[Any], tuple[Slot | None, ...]]:
         """The values, and the slots of those that this trace tracks."""
@@ -81,34 +97,35 @@ class TapeTrace(Trace):
 
     def process_primitive(self, primitive, tracers, params, /):
         values, slots = self.untrack(tracers)
-        is_tracked = tuple(slot is not None for slot in slots)
-        if primitive is jit_p and any(is_tracked) and _is_better_open(params["jaxpr"], values):
+        tracked = tuple(slot is not None for slot in slots)
+        rule = rules.get(primitive) if any(tracked) else None
+        if rule is not None and primitive is jit_p and _is_better_open(params["jaxpr"], values):
             with set_current_trace(self):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
-        rule = rules.get(primitive) if any(is_tracked) else None
         with set_current_trace(self.parent):
             if rule is None:
                 out = primitive.bind(*values, **params)
-                if any(is_tracked) and primitive not in no_gradient:
+                if any(tracked) and primitive not in no_gradient:
                     _check_not_differentiable(primitive, out)
                 return out
-            recorded = rule(primitive, values, is_tracked, params)
-        outs = self.record(primitive, params, slots, recorded)
+            recorded = rule(primitive, values, tracked, params)
+        outs = self.write(primitive, params, slots, recorded)
         return outs if primitive.multiple_results else outs[0]
 
-    def record(self, primitive, params, inputs: tuple[Slot | None, ...], recorded: Recorded):
+    def write(self, primitive, params, inputs: tuple[Slot | None, ...], recorded: Recorded):
         """Writes a node; the outputs come back as tracers where a gradient can reach them."""
-        outs = [
-            self.track(out) if tracked and is_inexact(out) else out
-            for out, tracked in zip(recorded.outs, recorded.tracked, strict=True)
-        ]
-        outputs = tuple(
-            out.slot if isinstance(out, TapeTracer) and out._trace is self else None for out in outs
-        )
+        outputs: list[Slot | None] = []
+        for out, tracked in zip(recorded.outs, recorded.tracked, strict=True):
+            reached = tracked and is_inexact(out)
+            outputs.append(self._slots if reached else None)
+            self._slots += reached
         if any(slot is not None for slot in outputs):
-            node = Node(primitive, params, inputs, outputs, recorded.backward, current())
+            node = Node(primitive, params, inputs, tuple(outputs), recorded.backward, current())
             self.tape.append((node, recorded.saved))
-        return outs
+        return [
+            out if slot is None else TapeTracer(self, out, slot)
+            for out, slot in zip(recorded.outs, outputs, strict=True)
+        ]
 
     def process_call(self, call_primitive, f, tracers, params, /):
         """A call (`jax.extend.core.primitives.call_p`): its body is evaluated on this tape."""
@@ -160,7 +177,7 @@ class TapeTrace(Trace):
         avals = [jax.typeof(out) for out in outs]
         backward = functools.partial(_custom_vjp_backward, bwd, avals, symbolic_zeros)
         recorded = Recorded(outs, [True] * len(outs), saved, backward)
-        return self.record(primitive, params, slots, recorded)
+        return self.write(primitive, params, slots, recorded)
 
 
 def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):

@@ -11,19 +11,17 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.extend.core import set_current_trace, take_current_trace
 from jax.tree_util import (
     Partial,
     keystr,
     tree_flatten,
-    tree_flatten_with_path,
     tree_leaves,
-    tree_map,
+    tree_leaves_with_path,
     tree_unflatten,
 )
 
 from funcnn.autodiff.backward import backward, from_the_end
-from funcnn.autodiff.tracer import TapeTrace, is_inexact, zero_tangent
+from funcnn.autodiff.tracer import is_inexact, record, zero_tangent
 
 
 def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
@@ -65,9 +63,9 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
             "are given by position."
         )
     flat, in_tree = tree_flatten(primals)
-    for path, leaf in tree_flatten_with_path(primals)[0]:
+    for path, leaf in tree_leaves_with_path(primals):
         _check_array("vjp", leaf, path)
-    out, aux, tape, out_slots = _record(fun, flat, in_tree, has_aux)
+    out, aux, out_slots, tape = _record(fun, flat, in_tree, has_aux)
     out_flat, out_tree = tree_flatten(out)
     nodes = [node for node, _ in tape]
     avals = [jax.typeof(leaf) for leaf in flat]
@@ -75,10 +73,6 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
     static = (nodes, avals, in_tree, out_slots, out_avals, out_tree)
     pullback = Partial(functools.partial(_pull_back, static), [saved for _, saved in tape])
     return (out, pullback, aux) if has_aux else (out, pullback)
-
-
-def _in_words(out):
-    return f"a {type(out).__name__} of {len(out)}" if hasattr(out, "__len__") else repr(out)
 
 
 def _pull_back(static, residuals, *cotangent):
@@ -95,46 +89,36 @@ def _pull_back(static, residuals, *cotangent):
             "unexpected tree structure: the argument of the function returned by vjp must have the "
             f"structure of the output, {out_tree}, but got {tree}."
         )
-    cotangents: dict = {}
-    for ct, slot, aval in zip(flat, out_slots, out_avals, strict=True):
+    for ct, aval in zip(flat, out_avals, strict=True):
         _check_cotangent(ct, aval)
-        if slot is not None:
-            ct = ct if hasattr(ct, "shape") else np.asarray(ct, aval.dtype)
-            cotangents[slot] = lax.add(cotangents[slot], ct) if slot in cotangents else ct
+    gs = [ct if hasattr(ct, "dtype") else jax.numpy.asarray(ct) for ct in flat]
     lines = zip(reversed(nodes), reversed(residuals), strict=True)
-    backward(lines, cotangents)
-    return tree_unflatten(in_tree, _gather(cotangents, avals))
+    return tree_unflatten(in_tree, _gather(backward(lines, out_slots, gs), avals))
 
 
 def _record(fun, flat, in_tree, has_aux):
-    """Runs `fun` on tracers: its output as values, the tape, and the slots of the output's leaves.
-
-    The slots of the inputs are their positions.
-    """
+    """Runs `fun` on tracers: its output and auxiliary data as values, slots of the output, tape."""
     flat = [x if hasattr(x, "dtype") else jax.numpy.asarray(x) for x in flat]
-    with take_current_trace() as parent:
-        trace = TapeTrace(parent)
-        # integers take a slot too, so that slot and position agree, but go in as they are
-        tracers = [trace.track(x) for x in flat]
-        args = [t if is_inexact(x) else x for t, x in zip(tracers, flat, strict=True)]
-        with set_current_trace(trace):
-            out = fun(*tree_unflatten(in_tree, args))
-            if has_aux:
-                if not isinstance(out, (tuple, list)) or len(out) != 2:
-                    raise TypeError(
-                        "with has_aux=True the function must return a pair "
-                        f"(output, auxiliary data), got {_in_words(out)}"
-                    )
-                out, aux = out
-            else:
-                aux = None
-        trace.invalidate()
-    aux = tree_map(lambda leaf: trace.untrack([leaf])[0][0], aux)
-    out_flat, out_tree = tree_flatten(out)
-    values, slots = trace.untrack(out_flat)
-    for path, leaf in tree_flatten_with_path(out)[0]:
+
+    def of_leaves(leaves):
+        out = fun(*tree_unflatten(in_tree, leaves))
+        if not has_aux:
+            return out, None
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            raise TypeError(
+                "with has_aux=True the function must return a pair (output, auxiliary data), got "
+                + (
+                    f"a {type(out).__name__} of {len(out)}"
+                    if hasattr(out, "__len__")
+                    else repr(out)
+                )
+            )
+        return tuple(out)
+
+    (out, aux), slots, tape = record(of_leaves, flat, [is_inexact(x) for x in flat])
+    for path, leaf in tree_leaves_with_path(out):
         _check_output(leaf, path)
-    return tree_unflatten(out_tree, values), aux, trace.tape, slots
+    return out, aux, slots[: len(tree_leaves(out))], tape
 
 
 def _one(value):
@@ -200,16 +184,12 @@ def value_and_grad(
                 full[i] = primal
             return fun(*full, **kwargs)
 
-        for path, leaf in tree_flatten_with_path(primals)[0]:
+        for path, leaf in tree_leaves_with_path(primals):
             _check_input(leaf, path, holomorphic, allow_int)
         flat, in_tree = tree_flatten(primals)
-        value, aux, tape, slots = _record(of_primals, flat, in_tree, has_aux)
+        value, aux, slots, tape = _record(of_primals, flat, in_tree, has_aux)
         _check_scalar(value, holomorphic)
-        [value_leaf] = tree_leaves(value)
-        cotangents = {}
-        if slots[0] is not None:
-            cotangents[slots[0]] = _one(value_leaf)
-        backward(from_the_end(tape), cotangents)
+        cotangents = backward(from_the_end(tape), slots, [_one(value)])
         gradient = tree_unflatten(in_tree, _gather(cotangents, [jax.typeof(x) for x in flat]))
         if isinstance(argnums, int):
             gradient = gradient[0]
