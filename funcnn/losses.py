@@ -1,8 +1,8 @@
 """Losses, one value an example as in optax: the caller takes the mean.
 
-Logits and predictions have a floating dtype, and so has the result: bfloat16 and float16 are
-computed in float32 and returned in their own dtype. All of these work under `jit`, `vmap` and
-`grad` (first and higher, reverse and forward).
+Logits and predictions have a floating dtype, and so has the result. What sums does so in float32
+at least: bfloat16 and float16 are rounded once, at the end. All of these work under `jit`, `vmap`
+and `grad` (first and higher, reverse and forward).
 """
 
 from functools import partial

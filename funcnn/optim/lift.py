@@ -83,7 +83,7 @@ def lift(
     slots = dict(slots or {})
     counted = scalars is not None or callable(learning_rate)
     rate_at = _as_schedule(learning_rate)
-    # compiled even in eager updates, whose own rounding differs: 1 − 0.999ᵗ has few digits to lose
+    # compiled in eager updates too, to round as in compiled ones: 1 − 0.999ᵗ has no digit to spare
     scalars_at: Callable[[Any], Any] = jax.jit(scalars, inline=True) if scalars else lambda t: {}
 
     def make_state(count, rate, trees):

@@ -90,7 +90,8 @@ elementwise(lax.abs_p, "x", x=_to_abs)
 # exponentials and logarithms
 elementwise(lax.exp_p, "x", x=lambda out: out)
 elementwise(lax.exp2_p, "x", x=lambda out: lax.mul(out, _c(math.log(2), out)))
-elementwise(lax.expm1_p, "x", x=lambda out: lax.add(out, _c(1, out)))
+# exp(x), not out + 1, which has no digits left where out is nearly -1
+elementwise(lax.expm1_p, "x", x=lambda x: lax.exp(x))
 elementwise(lax.log_p, "x", x=lambda g, x: lax.div(g, x))
 elementwise(primitive("log2_p"), "x", x=lambda g, x: lax.div(g, lax.mul(x, _c(math.log(2), x))))
 elementwise(lax.log1p_p, "x", x=lambda g, x: lax.div(g, lax.add(x, _c(1, x))))
@@ -136,14 +137,20 @@ elementwise(lax.pow_p, "x y", x=_power_in_base, y=_power_in_exponent)
 
 
 # trigonometric and hyperbolic functions and their inverses
+_one_minus_square_p = primitive("one_minus_square_p")
+elementwise(_one_minus_square_p, "x", x=lambda x: lax.mul(_c(-2, x), x))
+
+
 def _one_minus_square(x):
+    """1 - x² as (1 + x)(1 - x): as x nears 1, the other form loses its digits."""
+    if _one_minus_square_p is not None:
+        return _one_minus_square_p.bind(x)
     return lax.mul(lax.add(_c(1, x), x), lax.sub(_c(1, x), x))
 
 
 elementwise(lax.sin_p, "x", x=lambda x: lax.cos(x))
 elementwise(lax.cos_p, "x", x=lambda g, x: lax.neg(lax.mul(g, lax.sin(x))))
 elementwise(lax.tan_p, "x", x=lambda out: lax.add(_c(1, out), lax.square(out)))
-# (1 + y)(1 - y), not 1 - y², here and below: as y nears 1 the second loses its digits
 elementwise(lax.asin_p, "x", x=lambda x: lax.rsqrt(_one_minus_square(x)))
 elementwise(lax.acos_p, "x", x=lambda x: lax.neg(lax.rsqrt(_one_minus_square(x))))
 elementwise(lax.atan_p, "x", x=lambda g, x: lax.div(g, lax.add(_c(1, x), lax.square(x))))
@@ -155,22 +162,14 @@ elementwise(
 )
 elementwise(lax.sinh_p, "x", x=lambda x: lax.cosh(x))
 elementwise(lax.cosh_p, "x", x=lambda x: lax.sinh(x))
-elementwise(
-    lax.tanh_p,
-    "x",
-    x=lambda g, out: lax.mul(lax.add(g, lax.mul(g, out)), lax.sub(_c(1, out), out)),
-)
+elementwise(lax.tanh_p, "x", x=lambda out: _one_minus_square(out))
 elementwise(lax.asinh_p, "x", x=lambda x: lax.rsqrt(lax.add(lax.square(x), _c(1, x))))
 elementwise(
     lax.acosh_p,
     "x",
     x=lambda x: lax.rsqrt(lax.mul(lax.sub(x, _c(1, x)), lax.add(x, _c(1, x)))),
 )
-elementwise(
-    lax.atanh_p,
-    "x",
-    x=lambda g, x: lax.div(lax.div(g, lax.add(_c(1, x), x)), lax.sub(_c(1, x), x)),
-)
+elementwise(lax.atanh_p, "x", x=lambda g, x: lax.div(g, _one_minus_square(x)))
 
 # error functions, and the gamma function's relatives
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
