@@ -72,13 +72,12 @@ def serial(*layers: Layer | Callable[[Any], Any], **named: Layer | Callable[[Any
         return pack(params), pack(states)
 
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
+        each = unpack("params", params)
         # () is what a layer without state is called with, at any depth.
         no_state = isinstance(state, tuple) and not state
         before = [()] * len(parts) if no_state else unpack("state", state)
         states = []
-        for position, ((entry, layer), p, s) in enumerate(
-            zip(parts, unpack("params", params), before, strict=True)
-        ):
+        for position, ((entry, layer), p, s) in enumerate(zip(parts, each, before, strict=True)):
             with at(entry):
                 use_key = key is not None and layer.uses_key
                 layer_key = jax.random.fold_in(key, position) if use_key else None

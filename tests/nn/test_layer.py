@@ -56,10 +56,10 @@ def test_a_layer_is_an_opaque_hashable_constant():
 
 def test_x_and_y_may_be_pytrees():
     swap = nn.stateless(lambda key, x: (), lambda params, x: {"a": x["b"], "b": x["a"]})
-    model = nn.serial(swap, lambda x: x["a"], nn.dense(3))
+    model = nn.serial(swap, lambda x: (x["b"], x["a"]), lambda x: x[1], nn.dense(3))
     x = {"a": jnp.ones((2, 5)), "b": jnp.ones((2, 7))}
     params, _ = model.init(KEY, x)
-    assert params[2]["kernel"].shape == (7, 3)
+    assert params[3]["kernel"].shape == (7, 3)
     assert model(params, x).shape == (2, 3)
 
 

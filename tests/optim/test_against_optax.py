@@ -189,3 +189,15 @@ def test_apply_updates():
     params = every_kind()
     updates = jax.tree.map(lambda g: g[0], gradients_for(params, 1))
     assert_close(optim.apply_updates(params, updates), optax.apply_updates(params, updates))
+
+
+def test_apply_updates_keeps_the_dtypes_of_the_params():
+    params = {"half": jnp.ones(3, jnp.bfloat16), "numpy": np.ones(2, np.float32), "number": 1.0}
+    updates = {
+        "half": jnp.full(3, 0.3, jnp.float32),
+        "numpy": jnp.ones(2, jnp.bfloat16),
+        "number": jnp.ones(()),
+    }
+    ours = optim.apply_updates(params, updates)
+    assert_close(ours, optax.apply_updates(params, updates))
+    assert not any(leaf.weak_type for leaf in jax.tree.leaves(ours))

@@ -198,8 +198,9 @@ def test_numbers_of_sgd_and_scale():
         optim.sgd(0.1, momentum=-0.9)
     with pytest.raises(ValueError, match="nesterov=True needs a momentum"):
         optim.sgd(0.1, nesterov=True)
-    with pytest.raises(ValueError, match="step_size must be finite"):
-        optim.scale(np.nan)
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="step_size must be finite"):
+            optim.scale(wrong)
     with pytest.raises(TypeError, match="step_size must be a real number, got None"):
         optim.scale(None)
 

@@ -127,14 +127,20 @@ def test_donation(optimizer):
 
 
 def test_donation_leaves_the_schedules_array_alone():
-    rate = jnp.array(0.5)
+    rate = jnp.float32(0.5)
     optimizer = optim.sgd(lambda count: rate)
-    step = jax.jit(optimizer.update, donate_argnums=1)
     gradient = jnp.ones(2)
-    _, state = step(gradient, optimizer.init(gradient))
-    updates, state = optimizer.update(gradient, state)
-    step(gradient, state)
-    assert updates.tolist() == [-0.5, -0.5]
+
+    def epoch(state):
+        step = lambda state, _: (optimizer.update(gradient, state)[1], None)
+        return jax.lax.scan(step, state, length=3)[0]
+
+    epoch = jax.jit(epoch, donate_argnums=0)
+    state = optimizer.init(gradient)
+    for _ in range(2):
+        before, state = state, epoch(state)
+        assert before.learning_rate.is_deleted()
+        _, state = optimizer.update(gradient, state)
     assert float(rate) == 0.5
 
 

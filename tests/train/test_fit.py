@@ -225,7 +225,9 @@ def test_inputs_of_another_width_name_the_layer_and_both_shapes(problem):
 def test_params_of_another_model_are_an_error(problem):
     other = nn.serial(nn.dense(8), jax.nn.relu, nn.dense(8), jax.nn.relu, nn.dense(3))
     loss = train.supervised(other, losses.softmax_cross_entropy_with_integer_labels)
-    with pytest.raises(ValueError, match="with one entry for each of 5 layers, got a tuple of 3"):
+    with pytest.raises(
+        ValueError, match="params with one entry for each of 5 layers, got a tuple of 3"
+    ):
         fit(problem, loss=loss)
 
 
