@@ -98,7 +98,7 @@ def _pull_back(static, residuals, *cotangent):
 
 def _record(fun, flat, in_tree, has_aux):
     """Runs `fun` on tracers: its output and auxiliary data as values, slots of the output, tape."""
-    flat = [x if hasattr(x, "dtype") else jax.numpy.asarray(x) for x in flat]
+    flat = [x if isinstance(x, jax.Array) else jax.numpy.asarray(x) for x in flat]
 
     def of_leaves(leaves):
         out = fun(*tree_unflatten(in_tree, leaves))
@@ -108,9 +108,9 @@ def _record(fun, flat, in_tree, has_aux):
             raise TypeError(
                 "with has_aux=True the function must return a pair (output, auxiliary data), got "
                 + (
-                    f"a {type(out).__name__} of {len(out)}"
-                    if hasattr(out, "__len__")
-                    else repr(out)
+                    f"{type(out).__name__} of {len(out)}"
+                    if type(out) in (tuple, list)
+                    else f"{out}"
                 )
             )
         return tuple(out)
@@ -128,10 +128,14 @@ def _one(value):
 
 
 def _gather(cotangents, avals):
-    """The cotangents of the inputs in their order; absent ones now as zeros."""
-    return [
-        cotangents[i] if i in cotangents else zero_tangent(aval) for i, aval in enumerate(avals)
-    ]
+    """The cotangents of the inputs in their order, as JAX arrays; absent ones now as zeros."""
+    gathered = []
+    for i, aval in enumerate(avals):
+        g = cotangents[i] if i in cotangents else zero_tangent(aval)
+        # the one that the pass started from may have come through untouched
+        untouched = is_inexact(aval) and not isinstance(g, jax.Array)
+        gathered.append(jax.numpy.asarray(g) if untouched else g)
+    return gathered
 
 
 def value_and_grad(

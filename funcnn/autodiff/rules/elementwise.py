@@ -167,7 +167,8 @@ elementwise(lax.asinh_p, "x", x=lambda x: lax.rsqrt(lax.add(lax.square(x), _c(1,
 elementwise(
     lax.acosh_p,
     "x",
-    x=lambda x: lax.rsqrt(lax.mul(lax.sub(x, _c(1, x)), lax.add(x, _c(1, x)))),
+    # two roots and not the root of the product, which for complex x has another sign
+    x=lambda x: lax.mul(lax.rsqrt(lax.sub(x, _c(1, x))), lax.rsqrt(lax.add(x, _c(1, x)))),
 )
 elementwise(lax.atanh_p, "x", x=lambda g, x: lax.div(g, _one_minus_square(x)))
 
@@ -188,6 +189,8 @@ elementwise(
 )
 elementwise(lax.lgamma_p, "x", x=lambda x: lax.digamma(x))
 elementwise(lax.digamma_p, "x", x=lambda x: lax.polygamma(lax.full_like(x, 1), x))
+# in its first argument, the order, it has no derivative
+elementwise(lax.polygamma_p, "m x", x=lambda m, x: lax.polygamma(lax.add(m, _c(1, m)), x))
 
 # complex numbers, with JAX's convention: the cotangent of a + bi is ga - gb i
 elementwise(lax.real_p, "x", x=lambda g: lax.complex(g, lax.full_like(g, 0)))

@@ -61,18 +61,27 @@ linear(
     updates=_read_where_added,
 )
 
+
+# The starts that a primitive gets are final: `allow_negative_indices` would count them from the end
+# a second time.
+def _placed(into, part, start):
+    return lax.dynamic_update_slice(into, part, start, allow_negative_indices=False)
+
+
 linear(
     lax.dynamic_slice_p,
     "operand *start",
-    operand=lambda g, operand_aval, start: lax.dynamic_update_slice(
+    operand=lambda g, operand_aval, start: _placed(
         lax.full(operand_aval.shape, 0, g.dtype), g, start
     ),
 )
 linear(
     lax.dynamic_update_slice_p,
     "operand update *start",
-    operand=lambda g, update_aval, start: lax.dynamic_update_slice(
+    operand=lambda g, update_aval, start: _placed(
         g, lax.full(update_aval.shape, 0, g.dtype), start
     ),
-    update=lambda g, update_aval, start: lax.dynamic_slice(g, start, update_aval.shape),
+    update=lambda g, update_aval, start: lax.dynamic_slice(
+        g, start, update_aval.shape, allow_negative_indices=False
+    ),
 )

@@ -19,7 +19,17 @@ def _undo_broadcast(g, operand_aval, broadcast_dimensions):
 
 
 linear(lax.broadcast_in_dim_p, "operand", operand=_undo_broadcast)
-linear(lax.reshape_p, "operand", operand=lambda g, operand_aval: lax.reshape(g, operand_aval.shape))
+
+
+def _undo_reshape(g, operand_aval, dimensions):
+    """`dimensions`: the order in which the operand's axes were read, where it is not their own."""
+    if dimensions is None:
+        return lax.reshape(g, operand_aval.shape)
+    in_that_order = lax.reshape(g, [operand_aval.shape[d] for d in dimensions])
+    return lax.transpose(in_that_order, _inverse(dimensions))
+
+
+linear(lax.reshape_p, "operand", operand=_undo_reshape)
 linear(
     lax.squeeze_p,
     "operand",
