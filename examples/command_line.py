@@ -1,0 +1,67 @@
+"""The options that the examples share, and the kinds of values that options take."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options of every example; the description is printed as it is."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument(
+        "--seed",
+        type=whole_number(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="for the first parameters and the order of the examples: the same seed trains the "
+        "same network, bit for bit (default: %(default)s)",
+    )
+    result.add_argument(
+        "--out",
+        type=folder,
+        default="out",
+        metavar="FOLDER",
+        help="folder for the picture, made if it is not there (default: %(default)s)",
+    )
+    result.add_argument(
+        "--no-picture", action="store_true", help="draw nothing (and do without matplotlib)"
+    )
+    return result
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A converter for argparse: text to an int in low..high."""
+    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, got {text!r}")
+        return number
+
+    return convert
+
+
+def positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
+
+
+def folder(text: str) -> Path:
+    """The path of a folder that is there or can be made."""
+    path = Path(text).expanduser()
+    nearest = next(part for part in (path, *path.parents) if part.exists())
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, but {nearest} is a file")
+    return path
