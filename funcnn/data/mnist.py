@@ -65,7 +65,8 @@ def mnist(
         y (n,), int32 in 0..9. 50,000, 10,000 and 10,000 examples unless asked otherwise.
 
     Raises:
-        FileNotFoundError: `folder` lacks some of the files, or `FUNCNN_DATA` has only some.
+        FileNotFoundError: `folder` lacks some of the files, or `FUNCNN_DATA` has only some or names
+            no folder.
         ValueError: a file is damaged or is not what its name says (the message names the file), or
             `validation` leaves no training examples.
         OSError: the download failed; the message says what went wrong at each mirror.
@@ -100,10 +101,12 @@ def locate(
     """The paths of the four files, by name."""
     if folder is not None:
         return find_all(Path(folder).expanduser())
-    # files in part are a folder that something went wrong with; none at all, one for other data
-    given = os.environ.get("FUNCNN_DATA")
-    if given and find(Path(given).expanduser()):
-        return find_all(Path(given).expanduser())
+    # no folder is a mistake in the name, some of the files one that something went wrong with; a
+    # folder without any is one for other data
+    if given := os.environ.get("FUNCNN_DATA"):
+        named = Path(given).expanduser()
+        if not named.is_dir() or find(named):
+            return find_all(named)
     cache = cache_folder() if cache is None else Path(cache).expanduser()
     found = find(cache)
     missing = [name for name in NAMES if name not in found]

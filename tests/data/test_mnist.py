@@ -96,9 +96,12 @@ def test_order_of_places(tmp_path, monkeypatch):
     monkeypatch.setenv("FUNCNN_DATA", str(environment))
     assert found() == 12
     assert found(folder) == 11
-    for elsewhere in ("", str(tmp_path), str(tmp_path / "nowhere")):
+    for elsewhere in ("", str(tmp_path)):
         monkeypatch.setenv("FUNCNN_DATA", elsewhere)
         assert found() == 13
+    monkeypatch.setenv("FUNCNN_DATA", str(tmp_path / "mistyped"))
+    with pytest.raises(FileNotFoundError, match="mistyped is not a folder"):
+        found()
 
 
 def test_the_cache_is_that_of_the_user(folder, tmp_path, monkeypatch):

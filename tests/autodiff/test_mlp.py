@@ -1,0 +1,99 @@
+"""Multilayer perceptrons of one to six layers: the gradient of every parameter is that of `jax.grad`.
+
+An error is relative to the largest magnitude in its leaf (kernel or bias).
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import funcnn
+
+from .agreement import assert_agree
+
+ACTIVATIONS = {
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "linear": lambda z: z,
+}
+SIZES = (7, 9, 8, 10, 6, 5)
+CLASSES = 4
+
+
+def init(depth, dtype):
+    rng = np.random.default_rng(depth)
+    sizes = [*SIZES[:depth], CLASSES]
+    return [
+        {
+            "kernel": np.asarray(rng.normal(size=(n, m)) / np.sqrt(n), dtype),
+            "bias": np.asarray(rng.normal(size=m) / 10, dtype),
+        }
+        for n, m in zip(sizes, sizes[1:], strict=False)
+    ]
+
+
+def scores(params, x, activation):
+    *hidden, last = params
+    for layer in hidden:
+        x = activation(x @ layer["kernel"] + layer["bias"])
+    return x @ last["kernel"] + last["bias"]
+
+
+def cross_entropy(params, x, labels, activation):
+    log_probabilities = jax.nn.log_softmax(scores(params, x, activation))
+    return -jnp.mean(jnp.sum(jax.nn.one_hot(labels, CLASSES) * log_probabilities, axis=-1))
+
+
+def quadratic(params, x, labels, activation):
+    predictions = activation(scores(params, x, activation))
+    return jnp.mean(jnp.sum((predictions - jax.nn.one_hot(labels, CLASSES)) ** 2, axis=-1)) / 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("depth", range(1, 7))
+def test_gradients_of_mlps(depth, activation, dtype):
+    """Both losses, for a batch and for a single example, compiled."""
+    rng = np.random.default_rng(1)
+    xs = np.asarray(rng.normal(size=(5, SIZES[0])), dtype)
+    labels = np.arange(5) % CLASSES
+
+    def gradients(m):
+        def all_of_them(params, xs, labels):
+            return {
+                (loss.__name__, size): m.value_and_grad(loss)(
+                    params, x, y, ACTIVATIONS[activation]
+                )
+                for loss in (cross_entropy, quadratic)
+                for size, x, y in (("batch", xs, labels), ("single", xs[0], labels[0]))
+            }
+
+        return jax.jit(all_of_them)(init(depth, dtype), xs, labels)
+
+    wide = dtype is np.float64
+    with jax.enable_x64(wide):
+        assert_agree(gradients(funcnn), gradients(jax), 1e-12 if wide else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("depth", [1, 3, 6])
+def test_eagerly_and_by_example(depth, dtype):
+    """Without jit; and under vmap one gradient for each example, whose mean is the batch's."""
+    wide = dtype is np.float64
+    rtol = 1e-12 if wide else 1e-6
+    with jax.enable_x64(wide):
+        params = init(depth, dtype)
+        xs = np.asarray(np.random.default_rng(1).normal(size=(5, SIZES[0])), dtype)
+        labels = np.arange(5) % CLASSES
+        loss = lambda params, x, y: cross_entropy(params, x, y, jnp.tanh)
+        ours = funcnn.grad(loss)(params, xs, labels)
+        assert_agree(ours, jax.grad(loss)(params, xs, labels), rtol)
+        by_example = jax.vmap(funcnn.grad(loss), in_axes=(None, 0, 0))(params, xs, labels)
+        assert_agree(jax.tree.map(lambda g: g.mean(0), by_example), ours, 2 * rtol)
