@@ -51,7 +51,7 @@ def main() -> None:
         validation=splits.validation,
         grad=funcnn.value_and_grad,
     )
-    if not history:
+    if not len(history["epoch"]):
         sys.exit("stopped before the end of the first epoch")
     print(tables.by_epoch(history))
 

@@ -75,7 +75,7 @@ def main() -> None:
         validation=splits.validation,
         grad=GRADIENTS[args.grad],
     )
-    if not history:
+    if not len(history["epoch"]):
         sys.exit("stopped before the end of the first epoch")
     print(tables.by_epoch(history))
 

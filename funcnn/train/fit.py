@@ -129,11 +129,11 @@ def fit(
                     measured = evaluate(after.params, after.state, validation)
                     row |= _to_host("validation_", measured)
                 row["seconds"] = time.perf_counter() - started
-                # from here on the epoch counts: an interrupt before this line takes it back
-                state = after
                 rows.append(row)
+                state = after  # from here on the epoch counts: an interrupt before takes it back
                 bar(row)
         except KeyboardInterrupt:
+            rows = [row for row in rows if row["step"] <= int(state.step)]
             bar(None)
     return state, _as_arrays(rows)
 
@@ -187,4 +187,5 @@ def _to_host(prefix: str, metrics: dict[str, jax.Array]) -> dict[str, np.ndarray
 
 
 def _as_arrays(rows: list[dict[str, Any]]) -> History:
-    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+    names = rows[0] if rows else ("epoch", "step", "loss", "seconds")
+    return {name: np.array([row[name] for row in rows]) for name in names}

@@ -11,17 +11,18 @@ def progress_bar(
     epochs: int, wanted: bool | None
 ) -> Iterator[Callable[[dict[str, Any] | None], None]]:
     """A function to call with each epoch's row of the history, or with None when interrupted."""
-    if wanted is None:
-        wanted = sys.stderr.isatty() and _tqdm(required=False) is not None
-    if not wanted:
+    if wanted is False:
         yield lambda row: None
+        return
+    if wanted is None and not (sys.stderr.isatty() and _tqdm(required=False)):
+        yield lambda row: None if row else print(_INTERRUPTED, file=sys.stderr)
         return
 
     bar = _tqdm(required=True)(total=epochs, unit="epoch", dynamic_ncols=True)
 
     def show(row: dict[str, Any] | None) -> None:
         if row is None:
-            bar.write("interrupted: what was trained so far is returned", file=sys.stderr)
+            bar.write(_INTERRUPTED, file=sys.stderr)
             return
         shown = {k: v for k, v in row.items() if k not in ("epoch", "step", "seconds")}
         bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v.ndim == 0}, refresh=False)
@@ -29,6 +30,9 @@ def progress_bar(
 
     with bar:
         yield show
+
+
+_INTERRUPTED = "interrupted: what was trained so far is returned"
 
 
 def _tqdm(required: bool) -> Any:

@@ -161,6 +161,13 @@ case(
         ),
         complex_normal(3),
     ),
+    complex_to_complex=Variant(
+        lambda x: lax.convert_element_type_p.bind(
+            x, new_dtype=np.dtype(np.complex64), weak_type=False, sharding=None
+        ),
+        (complex_normal(3),),
+        False,
+    ),
     from_integer=(lambda x, i: x * lax.convert_element_type(i, x.dtype), normal(3), indices(5, 3)),
 )
 
@@ -331,6 +338,7 @@ case(
     "concatenate",
     two=(lambda x, y: lax.concatenate([x, y], 1), normal(2, 3), normal(2, 1)),
     three=(lambda x, y, z: lax.concatenate([x, y, z], 0), normal(2, 3), normal(0, 3), normal(1, 3)),
+    same_shapes=(lambda x, y: lax.concatenate([x, y], 0), normal(2, 3), normal(2, 3)),
     one=(lambda x: lax.concatenate_p.bind(x, dimension=0), normal(3)),
     twice=(lambda x, y: lax.concatenate([x, y, x], 0), normal(2), normal(3)),
     constant_between=(
@@ -388,7 +396,7 @@ case(
     ),
     twice=(lambda p, x: lax.select_n(p, x, x), indices(2, 3).astype(bool), normal(3)),
     empty=(lax.select_n, np.zeros((0, 2), bool), normal(0, 2), normal(0, 2)),
-    complex=(lax.select_n, indices(2, 3).astype(bool), complex_normal(3), complex_normal(3)),
+    complex=(lax.select_n, np.array([True, False, True]), complex_normal(3), complex_normal(3)),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 import funcnn
 
 from .agreement import assert_agree
+from .modes import traced
 
 ACTIVATIONS = {
     "sigmoid": jax.nn.sigmoid,
@@ -23,13 +24,12 @@ ACTIVATIONS = {
     "softplus": jax.nn.softplus,
     "linear": lambda z: z,
 }
-SIZES = (7, 9, 8, 10, 6, 5)
-CLASSES = 4
+INPUTS, HIDDEN, CLASSES = 7, 9, 4
 
 
 def init(depth, dtype):
     rng = np.random.default_rng(depth)
-    sizes = [*SIZES[:depth], CLASSES]
+    sizes = [INPUTS, *[HIDDEN] * (depth - 1), CLASSES]
     return [
         {
             "kernel": np.asarray(rng.normal(size=(n, m)) / np.sqrt(n), dtype),
@@ -56,41 +56,54 @@ def quadratic(params, x, labels, activation):
     return jnp.mean(jnp.sum((predictions - jax.nn.one_hot(labels, CLASSES)) ** 2, axis=-1)) / 2
 
 
+def all_gradients(m, way, depth, activation, dtype):
+    """Of both losses, for a batch and for a single example."""
+    xs = np.asarray(np.random.default_rng(1).normal(size=(5, INPUTS)), dtype)
+    labels = np.arange(5) % CLASSES
+
+    def compute(params, xs, labels):
+        return {
+            (loss.__name__, size): m.value_and_grad(loss)(params, x, y, ACTIVATIONS[activation])
+            for loss in (cross_entropy, quadratic)
+            for size, x, y in (("batch", xs, labels), ("single", xs[0], labels[0]))
+        }
+
+    return way(compute)(init(depth, dtype), xs, labels)
+
+
+def tolerance(dtype):
+    return 1e-12 if dtype is np.float64 else 1e-6
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("depth", range(1, 7))
 def test_gradients_of_mlps(depth, activation, dtype):
-    """Both losses, for a batch and for a single example, compiled."""
-    rng = np.random.default_rng(1)
-    xs = np.asarray(rng.normal(size=(5, SIZES[0])), dtype)
-    labels = np.arange(5) % CLASSES
+    with jax.enable_x64(dtype is np.float64):
+        ours, theirs = (
+            all_gradients(m, traced, depth, activation, dtype) for m in (funcnn, jax)
+        )
+        assert_agree(ours, theirs, tolerance(dtype))
 
-    def gradients(m):
-        def all_of_them(params, xs, labels):
-            return {
-                (loss.__name__, size): m.value_and_grad(loss)(
-                    params, x, y, ACTIVATIONS[activation]
-                )
-                for loss in (cross_entropy, quadratic)
-                for size, x, y in (("batch", xs, labels), ("single", xs[0], labels[0]))
-            }
 
-        return jax.jit(all_of_them)(init(depth, dtype), xs, labels)
-
-    wide = dtype is np.float64
-    with jax.enable_x64(wide):
-        assert_agree(gradients(funcnn), gradients(jax), 1e-12 if wide else 1e-6)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("depth", "activation"), [(1, "sigmoid"), (3, "gelu"), (6, "relu")])
+def test_compiled(depth, activation, dtype):
+    with jax.enable_x64(dtype is np.float64):
+        ours, theirs = (
+            all_gradients(m, jax.jit, depth, activation, dtype) for m in (funcnn, jax)
+        )
+        assert_agree(ours, theirs, tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("depth", [1, 3, 6])
 def test_eagerly_and_by_example(depth, dtype):
     """Without jit; and under vmap one gradient for each example, whose mean is the batch's."""
-    wide = dtype is np.float64
-    rtol = 1e-12 if wide else 1e-6
-    with jax.enable_x64(wide):
+    rtol = tolerance(dtype)
+    with jax.enable_x64(dtype is np.float64):
         params = init(depth, dtype)
-        xs = np.asarray(np.random.default_rng(1).normal(size=(5, SIZES[0])), dtype)
+        xs = np.asarray(np.random.default_rng(1).normal(size=(5, INPUTS)), dtype)
         labels = np.arange(5) % CLASSES
         loss = lambda params, x, y: cross_entropy(params, x, y, jnp.tanh)
         ours = funcnn.grad(loss)(params, xs, labels)

@@ -68,7 +68,12 @@ def test_the_state_that_it_started_from_stays_valid(problem):
 def test_no_epochs_train_nothing(problem):
     state, history = fit(problem, epochs=0)
     assert_same_bits(state, problem.state)
-    assert history == {}
+    assert {name: len(values) for name, values in history.items()} == {
+        "epoch": 0,
+        "step": 0,
+        "loss": 0,
+        "seconds": 0,
+    }
 
 
 def test_a_second_fit_compiles_nothing(problem, capfd):
@@ -97,7 +102,7 @@ def test_a_loss_that_turns_nan_stops_training_and_keeps_the_last_finite_state(pr
     with pytest.warns(train.NonFinite, match=r"the loss is nan in epoch 1, step (\d)") as caught:
         state, history = fit(problem, loss=loss, data=(x, y))
     warning = caught[0].message
-    assert (warning.epoch, history) == (1, {})
+    assert (warning.epoch, len(history["loss"])) == (1, 0)
     assert_same_bits(warning.state, state)
     assert int(state.step) == warning.step - 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
