@@ -51,6 +51,10 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(args.rounds):
         for name, peer in peers.items():
+            # PyTorch's threads spin for a while after their last operation, on the next peer's
+            # cores; and after the pause caches and cores want an epoch to be warm again
+            time.sleep(0.3)
+            peer.epoch()
             times[name].append(seconds(peer.epoch))
     before = problem.mean_loss(given.parameters, images, labels)
     results = {

@@ -88,6 +88,12 @@ def softmax_cross_entropy_with_integer_labels(logits: ArrayLike, labels: ArrayLi
     return _softmax_loss(logits, _class_numbers(labels, logits))
 
 
+# what `train.fit` looks at in all the labels before it starts
+softmax_cross_entropy_with_integer_labels.check = (  # type: ignore[attr-defined]
+    lambda logits, labels: check_labels(labels, logits.shape[-1])
+)
+
+
 @partial(jax.jit, inline=True)
 def _softmax_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     dtype, logits = logits.dtype, _at_least_float32(logits)

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from funcnn.train.objective import Loss
+from funcnn.train.counting import count_examples, whole_number
+from funcnn.train.objective import Loss, named
 from funcnn.train.shuffle import permutation
 from funcnn.train.state import TrainState
 from funcnn.train.step import SHUFFLE, Step, stream
@@ -29,8 +30,9 @@ def make_epoch(
       step: from `make_step`.
       batch_size: examples in a step, from 1 to the number of examples.
       drop_remainder: leave out the smaller last batch. Compiles one step instead of two.
-      donate: the state given is used up, and its memory used for the new one. With False it stays
-        valid, and there are two in memory.
+      donate: the state given is used up (arrays of yours that went into it included), and its
+        memory used for the new one. With False it stays valid, and there are two in memory. A state
+        in which one array stands twice (some of optax's optimizers make such) cannot be donated.
 
     Returns:
       ``epoch(state, data) -> (state, metrics)``. `data` is a pytree of arrays whose first axis
@@ -56,7 +58,7 @@ def make_epoch(
 
     Source: decks A to E, row 31 (shuffled each epoch).
     """
-    _check_batch_size(batch_size)
+    batch_size = whole_number("batch_size", batch_size, least=1)
 
     def epoch(state: TrainState, data: Any) -> tuple[TrainState, Metrics]:
         batches, rest = order(state, data, batch_size)
@@ -66,11 +68,10 @@ def make_epoch(
 
         # two steps a turn of the loop: measured, benchmarks/README.md
         state, metrics = lax.scan(body, state, batches, unroll=2)
-        metrics = {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
+        metrics = _mean(metrics)
         if rest.size and not drop_remainder:
             state, last = body(state, rest)
-            share = rest.size / (batches.size + rest.size)
-            metrics = {name: m + share * (last[name] - m) for name, m in metrics.items()}
+            metrics = _with_last(metrics, last, rest.size / (batches.size + rest.size))
         return state, metrics
 
     return jax.jit(epoch, donate_argnums=0 if donate else ())
@@ -96,28 +97,41 @@ def make_eval(loss: Loss, batch_size: int) -> Callable[[Any, Any, Any], Metrics]
     >>> print(f"{evaluate((), (), (x, jnp.zeros((3, 1))))['loss']:.3f}")
     4.667
     """
-    _check_batch_size(batch_size)
+    batch_size = whole_number("batch_size", batch_size, least=1)
 
     def measure(params, state, batch):
         value, (_, metrics) = loss(params, state, batch, None)
-        return {"loss": value, **metrics}
+        return named(value, metrics)
 
     def evaluate(params: Any, state: Any, data: Any) -> Metrics:
         n = count_examples(data)
-        full = n // batch_size * batch_size
-        sums = {}
-        if full:
-            batches = jax.tree.map(
-                lambda leaf: leaf[:full].reshape(-1, batch_size, *leaf.shape[1:]), data
-            )
-            means = lax.map(lambda batch: measure(params, state, batch), batches)
-            sums = {name: jnp.mean(values, axis=0) * full for name, values in means.items()}
-        if full < n:
-            last = measure(params, state, jax.tree.map(lambda leaf: leaf[full:], data))
-            sums = {name: sums.get(name, 0.0) + v * (n - full) for name, v in last.items()}
-        return {name: total / n for name, total in sums.items()}
+        size = min(batch_size, n)
+
+        def measure_from(start):
+            batch = jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size), data)
+            return measure(params, state, batch)
+
+        metrics = _mean(lax.map(measure_from, size * jnp.arange(n // size)))
+        if n % size:
+            last = measure(params, state, jax.tree.map(lambda leaf: leaf[n - n % size :], data))
+            metrics = _with_last(metrics, last, n % size / n)
+        return metrics
 
     return jax.jit(evaluate)
+
+
+def _mean(metrics: Metrics) -> Metrics:
+    """The mean over batches, in float32 at least: a sum of float16 values overflows soon."""
+
+    def mean(values):
+        return jnp.mean(values, axis=0, dtype=jnp.promote_types(values.dtype, jnp.float32))
+
+    return {name: mean(values) for name, values in metrics.items()}
+
+
+def _with_last(metrics: Metrics, last: Metrics, share: float) -> Metrics:
+    """Means that also count a last, smaller batch with its share of all examples."""
+    return {name: mean + share * (last[name] - mean) for name, mean in metrics.items()}
 
 
 def order(state: TrainState, data: Any, batch_size: int) -> tuple[jax.Array, jax.Array]:
@@ -133,32 +147,3 @@ def order(state: TrainState, data: Any, batch_size: int) -> tuple[jax.Array, jax
 def take(data: Any, indices: jax.Array) -> Any:
     """The examples at `indices`, which are known to be inside."""
     return jax.tree.map(lambda leaf: leaf.at[indices].get(mode="promise_in_bounds"), data)
-
-
-def count_examples(data: Any) -> int:
-    """The length of the first axis, which all leaves share; ValueError where they do not."""
-    leaves = jax.tree_util.tree_leaves_with_path(data)
-    if not leaves:
-        raise ValueError("the data has no arrays")
-    counts = {}
-    for path, leaf in leaves:
-        if not leaf.shape:
-            raise ValueError(
-                f"data{jax.tree_util.keystr(path)} is a scalar: the first axis of each array must "
-                "count the examples"
-            )
-        counts[f"data{jax.tree_util.keystr(path)}"] = leaf.shape[0]
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} has {n}" for name, n in counts.items())
-        raise ValueError(f"the arrays of the data hold different numbers of examples: {listed}")
-    n = next(iter(counts.values()))
-    if n == 0:
-        raise ValueError("the data is empty: 0 examples")
-    return n
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
-        raise TypeError(f"batch_size must be an int, got {batch_size!r}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")

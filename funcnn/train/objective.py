@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcnn.losses import check_labels
-from funcnn.nn import Layer
+from funcnn.nn import Layer, as_layer
 
 Loss = Callable[[Any, Any, Any, Any], tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]]
 """``loss(params, state, batch, key) -> (scalar, (state, metrics))``.
@@ -29,10 +28,12 @@ def supervised(
     Args:
       model: a layer; its outputs are what `loss` and `metrics` take first.
       loss: ``loss(outputs, y)``, one value an example (or an entry), as those of `funcnn.losses`.
-      metrics: by name, functions ``metric(outputs, y)`` whose mean is reported.
+      metrics: by name, functions ``metric(outputs, y)``. What is reported is the mean over batches
+        of their mean over the batch: right for means, not for a maximum.
 
     Returns:
-      A `Loss`. Its `check` raises ValueError for integer `y` outside the model's classes.
+      A `Loss`. Where `loss` has an attribute `check(outputs, y)`, as those of class numbers have,
+      `fit` calls it with all of `y` (and the shape of `outputs`) before training.
 
     Example:
 
@@ -50,23 +51,29 @@ def supervised(
     >>> value.shape, sorted(measured)
     ((), ['accuracy'])
     """
-    metrics = dict(metrics or {})
+    metrics, model = dict(metrics or {}), as_layer(model)
 
     def objective(params, state, batch, key):
         x, y = _pair(batch)
         outputs, state = model.apply(params, state, x, key=key, train=key is not None)
-        measured = {name: jnp.mean(metric(outputs, y)) for name, metric in metrics.items()}
-        return jnp.mean(loss(outputs, y)), (state, measured)
+        value = jnp.mean(loss(outputs, y))
+        return value, (state, {name: jnp.mean(m(outputs, y)) for name, m in metrics.items()})
 
     def check(params, state, data):
         x, y = _pair(data)
         outputs = jax.eval_shape(lambda x: model.apply(params, state, x)[0], x)
-        # class numbers: integers, one for each row of scores
-        if jnp.issubdtype(jnp.result_type(y), jnp.integer) and y.shape == outputs.shape[:-1]:
-            check_labels(y, outputs.shape[-1])
+        loss.check(outputs, y)  # type: ignore[attr-defined]
 
-    objective.check = check  # type: ignore[attr-defined]
+    if hasattr(loss, "check"):
+        objective.check = check  # type: ignore[attr-defined]
     return objective
+
+
+def named(value: jax.Array, metrics: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """What is reported of a batch: the loss, and the metrics beside it."""
+    if "loss" in metrics:
+        raise ValueError('the metric "loss" is the loss itself: name yours otherwise')
+    return {"loss": value, **metrics}
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ def progress_bar(
     if wanted is False:
         yield lambda row: None
         return
-    if wanted is None and not (sys.stderr.isatty() and _tqdm(required=False)):
+    if wanted is None and not (_is_terminal(sys.stderr) and _tqdm(required=False)):
         yield lambda row: None if row else print(_INTERRUPTED, file=sys.stderr)
         return
 
@@ -33,6 +33,10 @@ def progress_bar(
 
 
 _INTERRUPTED = "interrupted: what was trained so far is returned"
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()  # it is None in a program without a console
 
 
 def _tqdm(required: bool) -> Any:

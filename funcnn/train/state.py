@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from funcnn.nn import Layer
+from funcnn.nn import Layer, as_layer
 from funcnn.optim import GradientTransformation
 
 
@@ -51,7 +51,7 @@ def init(key: jax.Array, model: Layer, optimizer: GradientTransformation, x: Any
     Source: deck A, row 11 (784-30-30-10 has 24,790 parameters).
     """
     params_key, train_key = jax.random.split(key)
-    params, model_state = model.init(params_key, x)
+    params, model_state = as_layer(model).init(params_key, x)
     return TrainState(
         params, model_state, optimizer.init(params), train_key, jnp.zeros((), jnp.int32)
     )

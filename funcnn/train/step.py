@@ -7,7 +7,7 @@ import jax
 
 from funcnn.autodiff import value_and_grad
 from funcnn.optim import GradientTransformation, apply_updates
-from funcnn.train.objective import Loss
+from funcnn.train.objective import Loss, named
 from funcnn.train.state import TrainState
 
 Step = Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
@@ -48,12 +48,10 @@ def make_step(
         (value, (model_state, metrics)), gradients = grad(loss, has_aux=True)(
             state.params, state.state, batch, key
         )
-        if "loss" in metrics:
-            raise ValueError('the metric "loss" is the loss itself: name yours otherwise')
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = apply_updates(state.params, updates)
         after = TrainState(params, model_state, opt_state, state.key, state.step + 1)
-        return after, {"loss": value, **metrics}
+        return after, named(value, metrics)
 
     return step
 

@@ -1,5 +1,7 @@
 """The epoch is what it says: the step, over shuffled minibatches, in one program."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 
 import funcnn
 from funcnn import optim, train
-from funcnn.train.epoch import count_examples, order
+from funcnn.train.counting import count_examples
+from funcnn.train.epoch import order
 from funcnn.train.shuffle import permutation
 
 
@@ -167,6 +170,32 @@ def test_evaluation_is_the_mean_over_all_examples(problem, batch_size):
     measured = train.make_eval(problem.loss, batch_size)(state.params, state.state, problem.data)
     assert float(measured["loss"]) == pytest.approx(float(whole), rel=1e-5)
     assert float(measured["accuracy"]) == pytest.approx(float(metrics["accuracy"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_means_of_half_precision_losses_are_taken_in_float32(dtype):
+    def loss(params, state, batch, key):
+        return jnp.mean(batch, dtype=dtype), (state, {})
+
+    data = jnp.full(20_001, 9, dtype)
+    assert float(train.make_eval(loss, 2)((), (), data)["loss"]) == pytest.approx(9, rel=1e-3)
+
+
+@pytest.mark.parametrize("where", ["here", "on the device", "weak"])
+def test_the_first_epoch_of_fit_is_the_only_one_compiled(problem, where):
+    fit_room = importlib.import_module("funcnn.train.fit")  # the name is the function's too
+
+    data, state = problem.data, problem.state
+    if where == "on the device":
+        data = jax.device_put(data, jax.devices()[0])
+    if where == "weak":
+        state = state._replace(step=jnp.asarray(0))
+    fit_room._made.cache_clear()
+    train.fit(problem.loss, problem.optimizer, state, data, epochs=3, batch_size=8)
+    _, epoch, _ = fit_room._compiled(
+        problem.loss, problem.optimizer, funcnn.value_and_grad, 8, False
+    )
+    assert epoch._cache_size() == 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 50, 1000, 2**20 + 3])

@@ -59,6 +59,18 @@ def test_two_runs_are_the_same_bit_for_bit_and_so_is_a_run_continued(problem):
     assert_same_bits(whole, rest)
 
 
+def test_integers_of_numpy_are_integers(problem):
+    state, _ = fit(problem, epochs=np.int64(1), batch_size=np.int32(8))
+    assert_same_bits(state, fit(problem, epochs=1)[0])
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+@pytest.mark.parametrize("value", [1.5, 8.0, True, None, "8"])
+def test_counts_that_are_no_integers(problem, name, value):
+    with pytest.raises(TypeError, match=f"{name} must be an int, got {value!r}"):
+        fit(problem, **{name: value})
+
+
 def test_the_state_that_it_started_from_stays_valid(problem):
     before = jax.tree.map(jnp.copy, problem.state)
     fit(problem)
@@ -182,8 +194,7 @@ def test_ctrl_c_returns_what_was_trained_so_far():
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"batch_size": -3}, "batch_size must be at least 1, got -3"),
         ({"batch_size": 51}, "batch_size 51 is larger than the data"),
-        ({"epochs": -1}, "epochs must be an int of at least 0, got -1"),
-        ({"epochs": 1.5}, "epochs must be an int of at least 0, got 1.5"),
+        ({"epochs": -1}, "epochs must be at least 0, got -1"),
         ({"data": (np.zeros((0, 4), np.float32), np.zeros(0, np.int32))}, "the data is empty"),
         ({"data": (np.zeros((9, 4), np.float32), np.zeros(8, np.int32))}, "different numbers"),
     ],
@@ -223,7 +234,7 @@ def test_float_labels_are_an_error(problem):
 
 def test_inputs_of_another_width_name_the_layer_and_both_shapes(problem):
     wide = np.ones((50, 5), np.float32)
-    with pytest.raises(ValueError, match=r"\[0\]: .*\(4, 8\).*\(50, 5\)"):
+    with pytest.raises(ValueError, match=r"\[0\]: .*\(4, 8\).*\(8, 5\)"):
         fit(problem, data=(wide, problem.data[1]))
 
 
@@ -246,6 +257,94 @@ def test_a_missing_tqdm_is_named_with_its_extra(problem, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install 'funcnn\[progress\]'"):
         fit(problem, progress=True)
     fit(problem, epochs=1, progress=None)  # and is not missed where nobody asked for it
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda p, s, b, k: jnp.float32(1), r"must return \(scalar, \(state, metrics\)\)"),
+        (lambda p, s, b, k: (jnp.float32(1), s), r"must return \(scalar, \(state, metrics\)\)"),
+        (lambda p, s, b, k: (jnp.ones(2), (s, {})), r"must return \(scalar"),
+        (lambda p, s, b, k: (jnp.float32(1), (s, None)), "metrics a dict of scalars"),
+        (lambda p, s, b, k: (jnp.float32(1), (s, {"a": {"b": 1.0}})), "metrics a dict of scalars"),
+    ],
+)
+def test_a_loss_that_returns_something_else(problem, loss, message):
+    with pytest.raises(TypeError, match=message):
+        fit(problem, loss=loss)
+
+
+@pytest.mark.parametrize("name", ["loss", "step", "epoch", "seconds", "validation_loss"])
+def test_a_metric_with_a_name_of_the_history(problem, name):
+    with pytest.raises(ValueError, match=f"metrics cannot be named .*{name}"):
+        fit(problem, loss=lambda p, s, b, k: (jnp.float32(1), (s, {name: jnp.float32(0)})))
+
+
+def test_validation_data_that_the_loss_cannot_take_is_found_before_training(problem):
+    with pytest.raises(TypeError, match="supervised expects batches") as caught:
+        fit(problem, validation={"x": problem.data[0]})
+    assert caught.value.__notes__[-1] == "while checking the argument 'validation' of train.fit"
+
+
+def test_a_state_that_is_not_finite_is_no_place_to_start(problem):
+    params = jax.tree.map(jnp.copy, problem.state.params)
+    params[2]["bias"] = params[2]["bias"].at[1].set(jnp.nan)
+    with pytest.raises(ValueError, match=r"state.params\[2\]\['bias'\]\[1\] is nan"):
+        fit(problem, state=problem.state._replace(params=params))
+
+
+def test_values_that_jax_s_types_cannot_hold_are_named(problem):
+    x, y = problem.data
+    large = x.astype(np.float64)
+    large[3, 1] = 1e300
+    with pytest.raises(ValueError, match=r"data\[0\]\[3, 1\] is 1e\+300, .* in float32"):
+        fit(problem, data=(large, y))
+    with pytest.raises(ValueError, match="do not fit in int32"):
+        fit(problem, data=(x, y.astype(np.int64) + 2**33))
+
+
+def test_it_cannot_be_traced(problem):
+    with pytest.raises(TypeError, match="inside jit, vmap or grad use the function that"):
+        jax.jit(lambda state: fit(problem, state=state))(problem.state)
+
+
+def test_integer_targets_that_are_no_class_numbers_are_left_alone():
+    """Two outputs a row and counts as targets: only a loss of class numbers may object."""
+    x, counts = np.ones((8, 3), np.float32), np.arange(8, dtype=np.int32)
+    model, optimizer = nn.dense(2), optim.sgd(0.001)
+    loss = train.supervised(model, lambda h, y: (h[:, 0] - y) ** 2 + h[:, 1] ** 2)
+    state = train.init(jax.random.key(0), model, optimizer, x)
+    _, history = train.fit(loss, optimizer, state, (x, counts), epochs=1, batch_size=4)
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_loss_that_cannot_be_hashed_is_as_good(problem):
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, *args):
+            return problem.loss(*args)
+
+    state, _ = fit(problem, loss=Unhashable())
+    assert_same_bits(state, fit(problem)[0])
+
+
+def test_every_stop_is_told_and_not_only_the_first():
+    """In a process of its own, with Python's own filters."""
+    program = """
+        import jax, jax.numpy as jnp
+        from funcnn import optim, train
+        def loss(params, state, batch, key):
+            return jnp.log(-(params**2) - 1), (state, {})
+        optimizer, w = optim.sgd(0.1), jnp.float32(0)
+        state = train.TrainState(w, (), optimizer.init(w), jax.random.key(0), jnp.int32(0))
+        for _ in range(3):
+            train.fit(loss, optimizer, state, jnp.zeros(4), epochs=1, batch_size=2)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.count("NonFinite: the loss is nan in epoch 1, step 1") == 3
 
 
 # --- what is seen ---------------------------------------------------------------------------------
