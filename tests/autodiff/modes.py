@@ -78,9 +78,7 @@ TRACED = {
     "of jax.grad with a long jit": lambda m, f, x: traced(m.grad(jax.grad(around(f))))(x),
 }
 FORWARD = {
-    "jax.jvp of it": lambda m, f, x: traced(
-        lambda x: jax.jvp(m.grad(f), (x,), (2 * x,))
-    )(x),
+    "jax.jvp of it": lambda m, f, x: traced(lambda x: jax.jvp(m.grad(f), (x,), (2 * x,)))(x),
     "of jax.jvp": lambda m, f, x: traced(m.grad(lambda x: jax.jvp(f, (x,), (2 * x,))[1]))(x),
 }
 

@@ -1,4 +1,4 @@
-"""One case for each primitive that has a rule: functions of lax that bind it, over shapes and parameters.
+"""One case for each primitive with a rule: functions that bind it, over shapes and parameters.
 
 A case is a primitive's name and its variants: a function, and the arguments it is called with. The
 floating point arguments are what is differentiated; integers and booleans (indices, predicates) are
@@ -185,14 +185,10 @@ def _pairs(primitive, fun, draw_x=normal, draw_y=None, complex_too=False):
         left_single=(fun, draw_x(3, 1), draw_y(3, 4)),
         right_single=(fun, draw_x(3, 4), draw_y(1, 4)),
         both_single=(fun, draw_x(3, 1), draw_y(1, 4)),
-        ones=(fun, draw_x(1, 1), draw_y(1, 1)),
         empty=(fun, draw_x(0, 3), draw_y(1, 3)),
         scalar_left=(fun, draw_x(), draw_y(3, 4)),
         scalar_right=(fun, draw_x(3, 4), draw_y()),
-        scalar_empty=(fun, draw_x(), draw_y(0, 2)),
         twice=(lambda x: fun(x, square(x)), draw_x(3)),
-        constant_left=(lambda x: fun(_one(x, 1.3), x), draw_y(3)),
-        constant_right=(lambda x: fun(x, _one(x, 1.3)), draw_x(3)),
         python_left=(lambda x: fun(1.3, x), draw_y(2)),
         python_right=(lambda x: fun(x, 1.3), draw_x(2)),
     )

@@ -140,7 +140,6 @@ POINTS = {
     "erf_inv at 1": (lax.erf_inv, [1.0, -1.0]),
     "xlogy at 0": (lambda x: jax.scipy.special.xlogy(x, x), [0.0]),
     "logaddexp at infinity": (lambda x: jnp.logaddexp(x, -INF), [-INF, 0.0]),
-    "sinc at 0": (jnp.sinc, [0.5, 1.0]),
 }
 
 
@@ -188,9 +187,9 @@ def test_ties_and_infinities_in_a_row(name):
     assert_agree(ours, theirs, 2e-6)
 
 
-@pytest.mark.parametrize("name", ["sqrt below 0", "sqrt at 0", "0 by 0", "where with a pole", "norm at 0"])
+@pytest.mark.parametrize("name", ["sqrt below 0", "sqrt at 0", "0 by 0", "where with a pole"])
 def test_debug_nans_stops_where_it_stops_in_jax(name):
-    fun, [x, *_] = POINTS[name] if name in POINTS else (jnp.linalg.norm, [np.zeros(2, np.float32)])
+    fun, [x, *_] = POINTS[name]
 
     def stops(m):
         with jax.debug_nans(True):

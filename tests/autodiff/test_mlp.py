@@ -1,7 +1,9 @@
-"""Multilayer perceptrons of one to six layers: the gradient of every parameter is that of `jax.grad`.
+"""Multilayer perceptrons of one to six layers: every parameter's gradient is that of `jax.grad`.
 
 An error is relative to the largest magnitude in its leaf (kernel or bias).
 """
+
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,7 @@ def init(depth, dtype):
             "kernel": np.asarray(rng.normal(size=(n, m)) / np.sqrt(n), dtype),
             "bias": np.asarray(rng.normal(size=m) / 10, dtype),
         }
-        for n, m in zip(sizes, sizes[1:], strict=False)
+        for n, m in itertools.pairwise(sizes)
     ]
 
 
@@ -80,9 +82,7 @@ def tolerance(dtype):
 @pytest.mark.parametrize("depth", range(1, 7))
 def test_gradients_of_mlps(depth, activation, dtype):
     with jax.enable_x64(dtype is np.float64):
-        ours, theirs = (
-            all_gradients(m, traced, depth, activation, dtype) for m in (funcnn, jax)
-        )
+        ours, theirs = (all_gradients(m, traced, depth, activation, dtype) for m in (funcnn, jax))
         assert_agree(ours, theirs, tolerance(dtype))
 
 
@@ -90,9 +90,7 @@ def test_gradients_of_mlps(depth, activation, dtype):
 @pytest.mark.parametrize(("depth", "activation"), [(1, "sigmoid"), (3, "gelu"), (6, "relu")])
 def test_compiled(depth, activation, dtype):
     with jax.enable_x64(dtype is np.float64):
-        ours, theirs = (
-            all_gradients(m, jax.jit, depth, activation, dtype) for m in (funcnn, jax)
-        )
+        ours, theirs = (all_gradients(m, jax.jit, depth, activation, dtype) for m in (funcnn, jax))
         assert_agree(ours, theirs, tolerance(dtype))
 
 
