@@ -138,8 +138,9 @@ def cut(eqns, cotangents_in, cotangents_out):
     """Which equations are evaluated on the way there, and which on the way back.
 
     What depends on a cotangent is the backward program. What does not is the forward program, and
-    its values are handed over; except those made of nothing (constants, broadcast scalars, iotas),
-    which are made again rather than kept. Also gives the variables that depend on a cotangent.
+    its values are handed over; except those that are cheaply made of nothing (broadcast scalars,
+    iotas), which are made again rather than kept. Also gives the variables that depend on a
+    cotangent.
     """
     late, from_nothing = set(cotangents_in), set()
     forward_eqns, backward_eqns, cheap = [], [], []
@@ -150,10 +151,18 @@ def cut(eqns, cotangents_in, cotangents_out):
             backward_eqns.append(eqn)
             continue
         forward_eqns.append(eqn)
-        if all(v in from_nothing for v in inputs) and not eqn.effects:
+        if eqn.primitive in _CHEAP and all(v in from_nothing for v in inputs):
             from_nothing.update(eqn.outvars)
             cheap.append(eqn)
     return forward_eqns, _live([*cheap, *backward_eqns], cotangents_out), frozenset(late)
+
+
+# not what is random (it would be another value), and not what takes time
+_CHEAP = {
+    *(lax.iota_p, lax.broadcast_in_dim_p, lax.convert_element_type_p, lax.reshape_p),
+    *(lax.transpose_p, lax.select_n_p, lax.neg_p, lax.add_p, lax.sub_p, lax.mul_p),
+    *(lax.eq_p, lax.ne_p, lax.lt_p, lax.le_p, lax.gt_p, lax.ge_p),
+}
 
 
 def _live(eqns, wanted):

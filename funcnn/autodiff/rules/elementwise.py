@@ -100,7 +100,7 @@ elementwise(lax.logistic_p, "x", x=lambda out: lax.mul(out, lax.sub(_c(1, out), 
 # powers
 elementwise(lax.sqrt_p, "x", x=lambda out: lax.div(_c(0.5, out), out))
 elementwise(lax.rsqrt_p, "x", x=lambda out, x: lax.mul(_c(-0.5, x), lax.div(out, x)))
-elementwise(lax.cbrt_p, "x", x=lambda out, x: lax.mul(_c(1 / 3, x), lax.div(out, x)))
+elementwise(lax.cbrt_p, "x", x=lambda out: lax.div(_c(1 / 3, out), lax.square(out)))
 elementwise(lax.square_p, "x", x=lambda x: lax.mul(_c(2, x), x))
 
 
@@ -189,8 +189,18 @@ elementwise(
 )
 elementwise(lax.lgamma_p, "x", x=lambda x: lax.digamma(x))
 elementwise(lax.digamma_p, "x", x=lambda x: lax.polygamma(lax.full_like(x, 1), x))
-# in its first argument, the order, it has no derivative
-elementwise(lax.polygamma_p, "m x", x=lambda m, x: lax.polygamma(lax.add(m, _c(1, m)), x))
+
+
+def _to_order(g):
+    raise NotImplementedError("polygamma has no derivative in its order, the first argument")
+
+
+elementwise(
+    lax.polygamma_p,
+    "m x",
+    m=_to_order,
+    x=lambda m, x: lax.polygamma(lax.add(m, _c(1, m)), x),
+)
 
 # complex numbers, with JAX's convention: the cotangent of a + bi is ga - gb i
 elementwise(lax.real_p, "x", x=lambda g: lax.complex(g, lax.full_like(g, 0)))
