@@ -188,8 +188,8 @@ def test_retried_by_the_next_call(server, cache):
     assert server.requests == [f"/{last}"]
 
 
-def test_all_mirrors_fail(start_server, cache, monkeypatch):
-    monkeypatch.setenv("FUNCNN_DATA", "a/mistyped/folder")
+def test_all_mirrors_fail(start_server, cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("FUNCNN_DATA", str(tmp_path))
     empty, other, gone = (start_server() for _ in range(3))
     other.answers[f"/{FIRST}"] = corrupted(FILES[FIRST])
     gone.stop()
@@ -206,7 +206,7 @@ def test_all_mirrors_fail(start_server, cache, monkeypatch):
         assert reason in line
     assert all(name in message for name in FILES)
     assert "put the files in a folder" in message
-    assert "FUNCNN_DATA to it (now: a/mistyped/folder)" in message
+    assert f"FUNCNN_DATA to it (now: {tmp_path})" in message
 
 
 def test_without_mirrors(cache):
