@@ -160,6 +160,18 @@ def test_control_flow_of_python():
     both(lambda m: m.grad(m.grad(lambda x: x**3 if x > 0 else -x))(X))
 
 
+def test_values_are_seen_by_python():
+    """As truth values and integers, also through two levels."""
+    seen = []
+
+    def f(x):
+        seen.append((bool(x), int(3 * x)))
+        return x ** int(3 * x) if x else x
+
+    both(lambda m: m.grad(m.grad(f))(X))
+    assert set(seen) == {(True, 2)}
+
+
 def test_control_flow_of_python_needs_values():
     f = lambda x: x if x > 0 else -x
     with pytest.raises(jax.errors.TracerBoolConversionError):
