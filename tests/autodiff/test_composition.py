@@ -401,6 +401,18 @@ def test_nothing_is_compiled_again():
         jax.monitoring.clear_event_listeners()
 
 
+def test_an_output_that_depends_on_nothing_tracked_is_a_value():
+    seen = []
+
+    def f(x):
+        first, second = jax.jit(lambda x, y: (long(x), long(y)))(x, 2.0)
+        seen.extend(isinstance(y, jax.core.Tracer) for y in (first, second))
+        return first * second
+
+    both(lambda m: m.grad(f)(X))
+    assert seen[:2] == [True, False]
+
+
 def test_short_inner_programs_are_opened_while_tracing():
     short = jax.jit(lambda x: jnp.sin(x) * x)
     opened = jax.make_jaxpr(funcnn.grad(lambda x: short(x) * x))(X)

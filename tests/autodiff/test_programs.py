@@ -182,6 +182,21 @@ def test_absent_cotangents_count_as_zeros(present):
         assert_agree(np.float32(0) if ct is None else np.asarray(ct), np.asarray(want), 1e-6)
 
 
+def test_nothing_is_added_for_an_absent_cotangent():
+    """A sum with one absent term is the other term: no zeros are made for it."""
+
+    def f(x):
+        y = jnp.sin(x)
+        return y * 2, y * 3
+
+    made = halves_of(f, X)
+    residuals = run(made, X)[1]
+    way_back = lambda gs: jax.make_jaxpr(lambda gs: made.backward(residuals, gs))(gs).eqns
+    assert sorted(names(way_back([X, X]))) == ["add", "mul", "mul", "mul"]
+    assert names(way_back([X, None])) == ["mul", "mul"]
+    assert names(way_back([None, X])) == ["mul", "mul"]
+
+
 def test_absent_cotangents_of_an_inner_program_with_several():
     """Where a primitive takes several cotangents, zeros stand in for the absent ones."""
     inner = jax.jit(lambda x, y: (jnp.sin(x) * y, [x := jnp.tanh(x * y) for _ in range(12)][-1]))
