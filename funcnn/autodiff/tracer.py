@@ -19,7 +19,7 @@ from jax.extend.core import Primitive, set_current_trace, take_current_trace
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.rules.table import Recorded, no_gradient, rules
+from funcnn.autodiff.rules.table import Recorded, no_gradient, not_differentiable, rules
 from funcnn.autodiff.source import current, users_line
 
 Slot = int
@@ -208,6 +208,12 @@ def _concrete(value: Any) -> Any:
 def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
     """A primitive without a rule is right only if nothing it gives out could have a gradient."""
     if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
+        if primitive in not_differentiable:
+            raise NotImplementedError(
+                f"The primitive '{primitive}', reached at {users_line()}, cannot be differentiated: "
+                f"{not_differentiable[primitive]}. Where no gradient is meant to flow, keep the "
+                "input out with jax.lax.stop_gradient."
+            )
         raise NotImplementedError(
             f"funcnn has no VJP rule for the primitive '{primitive}', reached at {users_line()}. "
             "Add one with funcnn.autodiff.defvjp (its docstring shows how), or, where no gradient "

@@ -43,12 +43,14 @@ Rule = Callable[[Primitive, Sequence[Any], tuple[bool, ...], dict[str, Any]], Re
 
 rules: dict[Primitive, Rule] = {}
 no_gradient: set[Primitive] = set()
+not_differentiable: dict[Primitive, str] = {}
 
 
 def register(primitive: Primitive, rule: Rule) -> None:
     """Enters `rule`, in the general form, for `primitive`; an earlier entry is replaced."""
     rules[primitive] = rule
     no_gradient.discard(primitive)
+    not_differentiable.pop(primitive, None)
     for forget in on_change:
         forget()
 
@@ -59,6 +61,11 @@ on_change: list[Callable[[], None]] = []  # caches built from rules, to be empti
 def zero_derivative(*primitives: Primitive | None) -> None:
     """Enters primitives whose derivative is zero wherever it exists: nothing flows back."""
     no_gradient.update(p for p in primitives if p is not None)
+
+
+def no_derivative(why: str, *primitives: Primitive | None) -> None:
+    """Enters primitives that cannot be differentiated. `why` is said when one is reached."""
+    not_differentiable.update((p, why) for p in primitives if p is not None)
 
 
 class _Cotangent(NamedTuple):
