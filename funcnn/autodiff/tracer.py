@@ -19,7 +19,7 @@ from jax.extend.core import Primitive, set_current_trace, take_current_trace
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.rules.table import Recorded, no_gradient, not_differentiable, rules
+from funcnn.autodiff.rules.table import Recorded, no_gradient, not_differentiable, rule_for
 from funcnn.autodiff.source import current, users_line
 
 Slot = int
@@ -98,7 +98,7 @@ class TapeTrace(Trace):
     def process_primitive(self, primitive, tracers, params, /):
         values, slots = self.untrack(tracers)
         tracked = tuple(slot is not None for slot in slots)
-        rule = rules.get(primitive) if any(tracked) else None
+        rule = rule_for(primitive) if any(tracked) else None
         if rule is not None and primitive is jit_p and _is_better_open(params["jaxpr"], values):
             with set_current_trace(self):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
@@ -210,7 +210,7 @@ def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
     if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
         if primitive in not_differentiable:
             raise NotImplementedError(
-                f"The primitive '{primitive}', reached at {users_line()}, cannot be differentiated: "
+                f"The primitive '{primitive}', reached at {users_line()}, has no derivative: "
                 f"{not_differentiable[primitive]}. Where no gradient is meant to flow, keep the "
                 "input out with jax.lax.stop_gradient."
             )

@@ -45,9 +45,28 @@ rules: dict[Primitive, Rule] = {}
 no_gradient: set[Primitive] = set()
 not_differentiable: dict[Primitive, str] = {}
 
+unexported: dict[str, Callable[[Primitive], None]] = {}
+"""Primitives that JAX has no public name for: what to enter when one is met, by its own name."""
 
-def register(primitive: Primitive, rule: Rule) -> None:
-    """Enters `rule`, in the general form, for `primitive`; an earlier entry is replaced."""
+
+def rule_for(primitive: Primitive) -> Rule | None:
+    """The rule entered for `primitive`, if there is one."""
+    rule = rules.get(primitive)
+    if rule is None and primitive.name in unexported and primitive not in no_gradient:
+        unexported[primitive.name](primitive)
+        rule = rules.get(primitive)
+    return rule
+
+
+def register(primitive: Primitive | str, rule: Rule) -> None:
+    """Enters `rule`, in the general form, for `primitive`; an earlier entry is replaced.
+
+    Here and in the other functions that enter rules, a primitive that JAX does not export is given
+    by its name.
+    """
+    if isinstance(primitive, str):
+        unexported[primitive] = functools.partial(register, rule=rule)
+        return
     rules[primitive] = rule
     no_gradient.discard(primitive)
     not_differentiable.pop(primitive, None)
@@ -58,14 +77,17 @@ def register(primitive: Primitive, rule: Rule) -> None:
 on_change: list[Callable[[], None]] = []  # caches built from rules, to be emptied
 
 
-def zero_derivative(*primitives: Primitive | None) -> None:
+def zero_derivative(*primitives: Primitive | str | None) -> None:
     """Enters primitives whose derivative is zero wherever it exists: nothing flows back."""
-    no_gradient.update(p for p in primitives if p is not None)
+    unexported.update((p, zero_derivative) for p in primitives if isinstance(p, str))
+    no_gradient.update(p for p in primitives if isinstance(p, Primitive))
 
 
-def no_derivative(why: str, *primitives: Primitive | None) -> None:
+def no_derivative(why: str, *primitives: Primitive | str | None) -> None:
     """Enters primitives that cannot be differentiated. `why` is said when one is reached."""
-    not_differentiable.update((p, why) for p in primitives if p is not None)
+    enter = functools.partial(no_derivative, why)
+    unexported.update((p, enter) for p in primitives if isinstance(p, str))
+    not_differentiable.update((p, why) for p in primitives if isinstance(p, Primitive))
 
 
 class _Cotangent(NamedTuple):
@@ -84,11 +106,12 @@ def _with_names(function: Callable[..., Any] | _Cotangent) -> _Cotangent:
     return _Cotangent(function, tuple(p.name for p in parameters))
 
 
-def defvjp(primitive: Primitive | None, operands: str, /, **cotangents: Any) -> None:
+def defvjp(primitive: Primitive | str | None, operands: str, /, **cotangents: Any) -> None:
     """Enters a rule: for each operand, a function that gives its cotangent.
 
     Args:
-      primitive: the `jax.extend.core.Primitive`. None (this JAX does not have it) enters nothing.
+      primitive: the `jax.extend.core.Primitive`, or its name where JAX does not export it. None
+        (this JAX does not have it) enters nothing.
       operands: names for its operands in order, separated by spaces; the last may be ``*name`` for
         any number of them.
       **cotangents: by operand name, a function whose arguments' names say what it needs (see the
@@ -101,6 +124,9 @@ def defvjp(primitive: Primitive | None, operands: str, /, **cotangents: Any) -> 
     Source: deck B, row 23; the form of the table follows the decks' list of gates.
     """
     if primitive is None:
+        return
+    if isinstance(primitive, str):
+        unexported[primitive] = lambda found: defvjp(found, operands, **cotangents)
         return
     names = operands.split()
     star = names[-1].removeprefix("*") if names[-1].startswith("*") else None
@@ -163,7 +189,7 @@ def _as_array(value: Any) -> Any:
     return value if hasattr(value, "dtype") else np.asarray(value, jax.typeof(value).dtype)
 
 
-def linear(primitive: Primitive | None, operands: str, /, **transposes: Any) -> None:
+def linear(primitive: Primitive | str | None, operands: str, /, **transposes: Any) -> None:
     """Enters a primitive that is linear in each operand named, by its transposes.
 
     As `defvjp`, but a transpose may use neither the value of its own operand nor the output.
@@ -176,7 +202,7 @@ def linear(primitive: Primitive | None, operands: str, /, **transposes: Any) -> 
     defvjp(primitive, operands, **transposes)
 
 
-def elementwise(primitive: Primitive | None, operands: str, /, **derivatives: Any) -> None:
+def elementwise(primitive: Primitive | str | None, operands: str, /, **derivatives: Any) -> None:
     """Enters an elementwise primitive by its local derivatives.
 
     Each derivative is 1, -1, or a function of the operands and the output that gives the local
