@@ -24,6 +24,14 @@ from funcnn.autodiff.source import current, users_line
 
 Slot = int
 
+custom_rules = jax.make_user_context(True)
+"""Whether calls of `custom_jvp` and `custom_vjp` functions are differentiated by their rules.
+
+Within ``with custom_rules(False):`` they are differentiated by the code that the rules stand for.
+It is part of the keys of JAX's caches, and has to be part of those of ours that keep what was
+recorded.
+"""
+
 
 class Node(NamedTuple):
     """One line of the tape: a primitive that was evaluated on tracked values."""
@@ -72,7 +80,11 @@ class TapeTracer(Tracer):
 
     def to_concrete_value(self):
         """The number behind it where there is one: Python control flow may then look at it."""
-        return _concrete(self.value)
+        return concrete(self.value)
+
+    def _contents(self):
+        """What it is made of: for messages, and for `jax.closure_convert`, which looks for tracers."""
+        return [("value", self.value), ("gradient", jax_versions.tracer_of_a_trace_that_ended())]
 
 
 class TapeTrace(Trace):
@@ -80,9 +92,13 @@ class TapeTrace(Trace):
 
     def __init__(self, parent: Trace, slots: int):
         super().__init__()
+        self.requires_low = (
+            False  # "hi" primitives come here as they are (programs/hi_primitives.py)
+        )
         self.parent = parent
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
         self._slots = slots  # given out so far
+        self._in_rule = False  # within a custom JVP rule
 
     def untrack(self, tracers: Sequence[Any]) -> tuple[list[Any], tuple[Slot | None, ...]]:
         """The values, and the slots of those that this trace tracks."""
@@ -99,7 +115,11 @@ class TapeTrace(Trace):
         values, slots = self.untrack(tracers)
         tracked = tuple(slot is not None for slot in slots)
         rule = rule_for(primitive) if any(tracked) else None
-        if rule is not None and primitive is jit_p and _is_better_open(params["jaxpr"], values):
+        if (
+            rule is not None
+            and primitive is jit_p
+            and (self._in_rule or _is_better_open(params["jaxpr"], values))
+        ):
             with set_current_trace(self):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
         with set_current_trace(self.parent):
@@ -137,12 +157,15 @@ class TapeTrace(Trace):
 
         The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
         slots of the inputs they belong to: what it does with them goes on the tape, and walking
-        that backwards is the rule's exact transpose.
+        that backwards is the rule's exact transpose. Within a rule all that is tracked is a tangent,
+        and what is done to a tangent is linear: there the function itself goes on the tape.
         """
         values, slots = self.untrack(tracers)
         if all(slot is None for slot in slots):
             with set_current_trace(self.parent):
                 return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
+        if self._in_rule or not custom_rules.value:
+            return self.process_call(primitive, fun, tracers, {})
         absent = symbolic_zero if symbolic_zeros else zero_tangent
         with set_current_trace(self.parent):
             avals = [jax.typeof(value) for value in values]
@@ -150,8 +173,10 @@ class TapeTrace(Trace):
                 absent(aval) if slot is None else TapeTracer(self, zero_tangent(aval), slot)
                 for aval, slot in zip(avals, slots, strict=True)
             ]
+        self._in_rule = True
         with set_current_trace(self):
             outs = jvp.call_wrapped(*values, *tangents)
+        self._in_rule = False
         primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
         primals_out, _ = self.untrack(primals_out)
         _, out_slots = self.untrack(tangents_out)
@@ -164,6 +189,8 @@ class TapeTrace(Trace):
         self, primitive, fun, fwd, bwd, tracers, /, *, out_trees, symbolic_zeros
     ):
         """The user's forward rule on the way there, the user's backward rule on the way back."""
+        if not custom_rules.value:
+            return self.process_call(primitive, fun, tracers, {})
         values, slots = self.untrack(tracers)
         params = {"out_trees": out_trees, "symbolic_zeros": symbolic_zeros}
         with set_current_trace(self.parent):
@@ -194,14 +221,14 @@ def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
     is being traced into a larger program anyway, keeping a small one apart only costs tracing time.
     """
     return len(jaxpr.eqns) <= 1 or (
-        len(jaxpr.eqns) <= _SMALL and any(_concrete(value) is None for value in values)
+        len(jaxpr.eqns) <= _SMALL and any(concrete(value) is None for value in values)
     )
 
 
 _SMALL = 10  # equations; jax.nn.log_softmax has 9. Measured: benchmarks/step_cost.py
 
 
-def _concrete(value: Any) -> Any:
+def concrete(value: Any) -> Any:
     return value.to_concrete_value() if isinstance(value, Tracer) else value
 
 

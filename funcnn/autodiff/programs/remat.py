@@ -1,0 +1,67 @@
+"""The rule for `checkpoint` (`remat`): on the way back, what was not kept is computed again.
+
+It is the cut with other prices: operands cost nothing, what the user's policy allows to be kept
+costs nothing either, and everything else may not be kept.
+"""
+
+import math
+
+import jax
+from jax import lax
+from jax.extend.core.primitives import remat_p
+
+from funcnn.autodiff import jax_versions
+from funcnn.autodiff.programs.joint import evaluate, halve, joint, live, once, pull_back, read
+from funcnn.autodiff.rules.table import Recorded, register
+
+
+def remat_rule(primitive, values, tracked, params) -> Recorded:
+    jaxpr, policy = params["jaxpr"], params["policy"]
+    forward, backward, tracked_out = once(
+        jaxpr, ("remat", tracked, policy), lambda: _calls(jaxpr, tracked, policy)
+    )
+    outs, saved = forward(list(values))
+    return Recorded(outs, tracked_out, saved, backward)
+
+
+register(remat_p, remat_rule)
+
+
+def _calls(jaxpr, tracked, policy):
+    program = joint(jax_versions.closed(jaxpr), tracked, opened=True)
+    answers = {
+        v: policy(eqn.primitive, *(u.aval for u in eqn.invars), **eqn.params)
+        for eqn in program.forward
+        for v in eqn.outvars
+        if policy is not None
+    }
+    kept_by = jax_versions.kept_by
+    halves = halve(
+        program,
+        cost=lambda v: 0 if v in program.operands or kept_by(answers.get(v, False)) else math.inf,
+        # what has an effect is not to have it twice
+        can_be_made_again=lambda eqn: not eqn.effects,
+    )
+    memory = [jax_versions.offloaded_to(answers.get(v)) for v in halves.kept]
+    eqns = live(program.forward, [*program.outputs, *halves.kept])
+
+    def forward(values):
+        env = {**program.constants, **dict(zip(program.operands, values, strict=True))}
+        evaluate(eqns, env)
+        saved = [
+            env[v] if place is None else jax.device_put(env[v], jax_versions.memory_space(place))
+            for v, place in zip(halves.kept, memory, strict=True)
+        ]
+        return [read(env, v) for v in program.outputs], saved
+
+    def backward(saved, gs):
+        saved = [
+            x if place is None else jax.device_put(x, jax_versions.memory_space("device"))
+            for x, place in zip(saved, memory, strict=True)
+        ]
+        # The compiler would find that it knows the values already, and a program around this one
+        # would take them for a part of its forward pass: so they are made to wait for a cotangent.
+        saved, gs = lax.optimization_barrier((saved, gs))
+        return pull_back(halves, dict(zip(halves.kept, saved, strict=True)), gs)
+
+    return jax.jit(forward, inline=True), jax.jit(backward, inline=True), program.tracked
