@@ -119,7 +119,7 @@ def _jvp_by_linearization(hi: Any, primals: Any, tangents: Any) -> tuple[Any, An
 
 
 def cotangents_of_hi_primitive(hi: Any, residuals: Any, gs: Any) -> Any:
-    """The cotangents of a hi primitive's arguments by its own rule. JAX 0.12 adds the rule's log."""
+    """The cotangents of a hi primitive's arguments by its own rule. JAX 0.12 adds a log to it."""
     if hasattr(hi, "vjp_bwd_retval_logs"):
         return hi.vjp_bwd_retval_logs(residuals, gs)[0]
     return hi.vjp_bwd_retval(residuals, gs)

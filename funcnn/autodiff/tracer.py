@@ -83,8 +83,12 @@ class TapeTracer(Tracer):
         return concrete(self.value)
 
     def _contents(self):
-        """What it is made of: for messages, and for `jax.closure_convert`, which looks for tracers."""
+        """What it is made of; `jax.closure_convert` looks there for what may have a gradient."""
         return [("value", self.value), ("gradient", jax_versions.tracer_of_a_trace_that_ended())]
+
+
+on_the_trace: dict[str, Callable[..., Any]] = {}
+"""Primitives that change what is tracked, by name: a function of the trace, the primitive, ..."""
 
 
 class TapeTrace(Trace):
@@ -97,6 +101,7 @@ class TapeTrace(Trace):
         )
         self.parent = parent
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
+        self.refs: dict[int, tuple[Any, Slot | None]] = {}  # see programs/references.py
         self._slots = slots  # given out so far
         self._in_rule = False  # within a custom JVP rule
 
@@ -112,6 +117,10 @@ class TapeTrace(Trace):
         return value if slot is None else TapeTracer(self, value, slot)
 
     def process_primitive(self, primitive, tracers, params, /):
+        if primitive.name in on_the_trace:
+            return on_the_trace[primitive.name](self, primitive, tracers, params)
+        if self.refs and any(id(tracer) in self.refs for tracer in tracers):
+            return on_the_trace["given references"](self, primitive, tracers, params)
         values, slots = self.untrack(tracers)
         tracked = tuple(slot is not None for slot in slots)
         rule = rule_for(primitive) if any(tracked) else None
@@ -124,10 +133,9 @@ class TapeTrace(Trace):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
         with set_current_trace(self.parent):
             if rule is None:
-                out = primitive.bind(*values, **params)
                 if any(tracked) and primitive not in no_gradient:
-                    _check_not_differentiable(primitive, out)
-                return out
+                    _check_not_differentiable(primitive, values, params)
+                return primitive.bind(*values, **params)
             recorded = rule(primitive, values, tracked, params)
         outs = self.write(primitive, params, slots, recorded)
         return outs if primitive.multiple_results else outs[0]
@@ -147,6 +155,27 @@ class TapeTrace(Trace):
             for out, slot in zip(recorded.outs, outputs, strict=True)
         ]
 
+    def process_shard_map(self, primitive, fun, tracers, /, **params):
+        """Staged first, so that its rule finds a jaxpr, and what the function has closed over."""
+        outputs = []
+
+        def bound(*values):
+            outputs.append(primitive.bind(*values, subfuns=(fun,), **params))
+            return list(outputs[0])
+
+        staged = jax.make_jaxpr(bound)(*map(jax.typeof, tracers))
+        program = jax_versions.open_jaxpr(staged)
+        env = dict(zip(program.invars, tracers, strict=True))
+        env.update(zip(program.constvars, jax_versions.consts(staged), strict=True))
+        [eqn] = program.eqns
+        inputs = [env[v] for v in eqn.invars]
+        if any(isinstance(x, TapeTracer) and x._trace is self for x in inputs):
+            found = self.process_primitive(primitive, inputs, eqn.params)
+        else:
+            with set_current_trace(self.parent):
+                found = primitive.bind(*inputs, **primitive.get_bind_params(eqn.params))
+        return outputs[0].update(found)
+
     def process_call(self, call_primitive, f, tracers, params, /):
         """A call (`jax.extend.core.primitives.call_p`): its body is evaluated on this tape."""
         with set_current_trace(self):
@@ -157,7 +186,7 @@ class TapeTrace(Trace):
 
         The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
         slots of the inputs they belong to: what it does with them goes on the tape, and walking
-        that backwards is the rule's exact transpose. Within a rule all that is tracked is a tangent,
+        that backwards is the rule's exact transpose. What is tracked within a rule is a tangent,
         and what is done to a tangent is linear: there the function itself goes on the tape.
         """
         values, slots = self.untrack(tracers)
@@ -232,9 +261,13 @@ def concrete(value: Any) -> Any:
     return value.to_concrete_value() if isinstance(value, Tracer) else value
 
 
-def _check_not_differentiable(primitive: Primitive, out: Any) -> None:
-    """A primitive without a rule is right only if nothing it gives out could have a gradient."""
-    if any(is_inexact(o) for o in (out if primitive.multiple_results else [out])):
+def _check_not_differentiable(primitive: Primitive, values: Any, params: dict[str, Any]) -> None:
+    """A primitive without a rule is right only if nothing it gives out could have a gradient.
+
+    Asked before it is evaluated: it may be a call of the user's own that does something.
+    """
+    out = jax.eval_shape(functools.partial(primitive.bind, **params), *values)
+    if any(is_inexact(o) for o in jax.tree.leaves(out)):
         if primitive in not_differentiable:
             raise NotImplementedError(
                 f"The primitive '{primitive}', reached at {users_line()}, has no derivative: "
@@ -268,8 +301,9 @@ def zero_tangent(aval: Any) -> Any:
     if is_inexact(aval):
         # a Python number makes weakly typed zeros, an array strongly typed ones
         zero = np.zeros((), aval.dtype)
-        # a Python number makes weakly typed zeros, an array strongly typed ones
-        return jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+        zeros = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+        varying = tuple(aval.manual_axis_type.varying)  # between devices, in shard_map
+        return jax.lax.pcast(zeros, varying, to="varying") if varying else zeros
     return np.zeros(aval.shape, jax.dtypes.float0)
 
 

@@ -4,7 +4,6 @@ Each runs the function once on tracers (tracer.py) and walks the tape back (back
 """
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from jax import lax
 from jax.tree_util import (
     Partial,
-    keystr,
     tree_flatten,
     tree_leaves,
     tree_leaves_with_path,
@@ -21,6 +19,17 @@ from jax.tree_util import (
 )
 
 from funcnn.autodiff.backward import backward, from_the_end
+from funcnn.autodiff.checks import (
+    check_argnums,
+    check_array,
+    check_callable,
+    check_cotangent,
+    check_input,
+    check_output,
+    check_output_dtype,
+    check_scalar,
+    positions_of,
+)
 from funcnn.autodiff.tracer import is_inexact, record, zero_tangent
 
 
@@ -56,7 +65,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
 
     Source: deck B, rows 21 to 25.
     """
-    _check_callable(fun)
+    check_callable(fun)
     if not isinstance(has_aux, bool):
         raise TypeError(
             f"vjp: has_aux must be a bool, got {has_aux!r}. Arguments of the function "
@@ -64,15 +73,42 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:
         )
     flat, in_tree = tree_flatten(primals)
     for path, leaf in tree_leaves_with_path(primals):
-        _check_array("vjp", leaf, path)
+        check_array("vjp", leaf, path)
     out, aux, out_slots, tape = _record(fun, flat, in_tree, has_aux)
     out_flat, out_tree = tree_flatten(out)
-    nodes = [node for node, _ in tape]
+    lines = _reached(tape, out_slots)
+    nodes = [node for node, _ in lines]
+    residuals, where = _each_once([saved for _, saved in lines])
     avals = [jax.typeof(leaf) for leaf in flat]
     out_avals = [jax.typeof(leaf) for leaf in out_flat]
-    static = (nodes, avals, in_tree, out_slots, out_avals, out_tree)
-    pullback = Partial(functools.partial(_pull_back, static), [saved for _, saved in tape])
+    static = (nodes, where, avals, in_tree, out_slots, out_avals, out_tree)
+    pullback = Partial(functools.partial(_pull_back, static), residuals)
     return (out, pullback, aux) if has_aux else (out, pullback)
+
+
+def _reached(tape, out_slots):
+    """The tape's lines that a cotangent of the output reaches, from the last to the first.
+
+    What the others keep need not be held, nor come out of `jax.jit`.
+    """
+    reached = set(out_slots)
+    lines = []
+    for node, saved in reversed(tape):
+        if any(slot is not None and slot in reached for slot in node.outputs):
+            reached.update(node.inputs)
+            lines.append((node, saved))
+    return lines
+
+
+def _each_once(tree):
+    """The leaves of `tree`, each object once, and what makes the tree of them again.
+
+    Out of `jax.jit` each leaf would come as an array of its own.
+    """
+    leaves, structure = tree_flatten(tree)
+    place: dict[int, int] = {}
+    places = [place.setdefault(id(leaf), len(place)) for leaf in leaves]
+    return list({id(leaf): leaf for leaf in leaves}.values()), (structure, places)
 
 
 def _pull_back(static, residuals, *cotangent):
@@ -82,7 +118,7 @@ def _pull_back(static, residuals, *cotangent):
             "one: a cotangent with the structure of the output (a tuple, if the output is one)."
         )
     [cotangent] = cotangent
-    nodes, avals, in_tree, out_slots, out_avals, out_tree = static
+    nodes, where, avals, in_tree, out_slots, out_avals, out_tree = static
     flat, tree = tree_flatten(cotangent)
     if tree != out_tree:
         raise ValueError(
@@ -90,9 +126,11 @@ def _pull_back(static, residuals, *cotangent):
             f"structure of the output, {out_tree}, but got {tree}."
         )
     for ct, aval in zip(flat, out_avals, strict=True):
-        _check_cotangent(ct, aval)
+        check_cotangent(ct, aval)
     gs = [ct if hasattr(ct, "dtype") else jax.numpy.asarray(ct) for ct in flat]
-    lines = zip(reversed(nodes), reversed(residuals), strict=True)
+    structure, places = where
+    saved = tree_unflatten(structure, [residuals[i] for i in places])
+    lines = zip(nodes, saved, strict=True)
     return tree_unflatten(in_tree, _gather(backward(lines, out_slots, gs), avals))
 
 
@@ -106,22 +144,18 @@ def _record(fun, flat, in_tree, has_aux):
             return out, None
         if not isinstance(out, (tuple, list)) or len(out) != 2:
             raise TypeError(
-                "with has_aux=True the function must return a pair (output, auxiliary data), got "
-                + (
-                    f"{type(out).__name__} of {len(out)}"
-                    if type(out) in (tuple, list)
-                    else f"{out}"
-                )
+                "with has_aux=True the function must return a two-element tuple (output, auxiliary "
+                f"data), got {out!r}"
             )
         return tuple(out)
 
     (out, aux), slots, tape = record(of_leaves, flat, [is_inexact(x) for x in flat])
     for path, leaf in tree_leaves_with_path(out):
-        _check_output(leaf, path)
+        check_output(leaf, path)
     return out, aux, slots[: len(tree_leaves(out))], tape
 
 
-def _one(value):
+def one(value: Any) -> Any:
     """The cotangent that the backward pass starts from."""
     aval = jax.typeof(value)
     return lax.full_like(value, 1) if aval.weak_type else np.ones((), aval.dtype)
@@ -136,6 +170,21 @@ def _gather(cotangents, avals):
         untouched = is_inexact(aval) and not isinstance(g, jax.Array)
         gathered.append(jax.numpy.asarray(g) if untouched else g)
     return gathered
+
+
+def of_argnums(
+    fun: Callable, argnums: int | tuple[int, ...], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Callable, tuple[Any, ...]]:
+    """`fun` as a function of the arguments to differentiate alone, and these."""
+    positions = positions_of(argnums, len(args))
+
+    def of_primals(*primals):
+        full = list(args)
+        for i, primal in zip(positions, primals, strict=True):
+            full[i] = primal
+        return fun(*full, **kwargs)
+
+    return of_primals, tuple(args[i] for i in positions)
 
 
 def value_and_grad(
@@ -174,26 +223,19 @@ def value_and_grad(
 
     Source: deck B, row 19: two passes, whatever the number of parameters.
     """
-    _check_callable(fun)
-    argnums = _check_argnums(argnums)
+    check_callable(fun)
+    argnums = check_argnums(argnums)
 
     @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
     def value_and_grad_of_fun(*args, **kwargs):
-        positions = _positions(argnums, len(args))
-        primals = tuple(args[i] for i in positions)
-
-        def of_primals(*primals):
-            full = list(args)
-            for i, primal in zip(positions, primals, strict=True):
-                full[i] = primal
-            return fun(*full, **kwargs)
-
+        of_primals, primals = of_argnums(fun, argnums, args, kwargs)
         for path, leaf in tree_leaves_with_path(primals):
-            _check_input(leaf, path, holomorphic, allow_int)
+            check_input("grad", leaf, path, holomorphic, allow_int)
         flat, in_tree = tree_flatten(primals)
         value, aux, slots, tape = _record(of_primals, flat, in_tree, has_aux)
-        _check_scalar(value, holomorphic)
-        cotangents = backward(from_the_end(tape), slots, [_one(value)])
+        check_scalar(value)
+        check_output_dtype("grad", value, holomorphic)
+        cotangents = backward(from_the_end(tape), slots, [one(value)])
         gradient = tree_unflatten(in_tree, _gather(cotangents, [jax.typeof(x) for x in flat]))
         if isinstance(argnums, int):
             gradient = gradient[0]
@@ -231,117 +273,3 @@ def grad(
         return (gradient, value[1]) if has_aux else gradient
 
     return grad_of_fun
-
-
-def _check_callable(fun: Any) -> None:
-    if not callable(fun):
-        raise TypeError(f"Expected a callable value, got {fun!r}")
-
-
-def _check_argnums(argnums: Any) -> int | tuple[int, ...]:
-    try:
-        return operator.index(argnums)
-    except TypeError:
-        pass
-    try:
-        return tuple(operator.index(i) for i in argnums)
-    except TypeError:
-        raise TypeError(f"argnums must be an int or a sequence of ints, got {argnums!r}") from None
-
-
-def _positions(argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
-    """The arguments to differentiate as positions from 0; negative ones count from the end."""
-    wanted = (argnums,) if isinstance(argnums, int) else argnums
-    for i in wanted:
-        if not -count <= i < count:
-            needed = i + 1 if i >= 0 else -i
-            raise TypeError(
-                f"differentiating with respect to argnums={argnums} requires at least {needed} "
-                f"positional arguments to be passed by the caller, but got only {count} "
-                "positional arguments."
-            )
-    positions = tuple(i % count for i in wanted)
-    if len(set(positions)) < len(positions):
-        raise ValueError(f"argnums={argnums} names an argument twice (of {count} given)")
-    return positions
-
-
-def _dtype_of(leaf: Any, what: str) -> Any:
-    try:
-        return jax.typeof(leaf).dtype
-    except TypeError:
-        raise TypeError(
-            f"{what} is not an array or a number: got {leaf!r} of type {type(leaf)}"
-        ) from None
-
-
-def _check_array(name: str, leaf: Any, path: Any) -> None:
-    _dtype_of(leaf, f"{name}: argument {keystr(path)}")
-
-
-def _check_output(leaf: Any, path: Any) -> None:
-    _dtype_of(leaf, f"the output{keystr(path)} of the differentiated function")
-
-
-def _check_input(leaf: Any, path: Any, holomorphic: bool, allow_int: bool) -> None:
-    dtype = _dtype_of(leaf, f"grad: argument {keystr(path)}")
-    if holomorphic and not jax.dtypes.issubdtype(dtype, np.complexfloating):
-        raise TypeError(
-            f"grad with holomorphic=True requires inputs with complex dtype, but argument "
-            f"{keystr(path)} has dtype {dtype.name}."
-        )
-    if jax.dtypes.issubdtype(dtype, np.integer) or jax.dtypes.issubdtype(dtype, np.bool_):
-        if not allow_int:
-            raise TypeError(
-                "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of "
-                f"np.inexact), but argument {keystr(path)} has dtype {dtype.name}. If you want to "
-                "use Boolean- or integer-valued inputs, use vjp or set allow_int to True."
-            )
-    elif not jax.dtypes.issubdtype(dtype, np.inexact) and not allow_int:
-        raise TypeError(
-            "grad requires numerical inputs (input dtype that is a sub-dtype of np.bool_ or "
-            f"np.number), but argument {keystr(path)} has dtype {dtype.name}."
-        )
-
-
-def _check_scalar(value: Any, holomorphic: bool) -> None:
-    leaves = tree_leaves(value)
-    if len(leaves) != 1 or leaves[0] is not value:
-        raise TypeError(
-            f"Gradient only defined for scalar-output functions. Output was {value}. "
-            "With auxiliary outputs, return (scalar, auxiliary) and pass has_aux=True."
-        )
-    aval = jax.typeof(leaves[0])
-    if aval.shape != ():
-        raise TypeError(
-            "Gradient only defined for scalar-output functions. "
-            f"Output had shape: {aval.shape}. Reduce it (jnp.sum, jnp.mean), or use vjp."
-        )
-    dtype = aval.dtype
-    if holomorphic and not jax.dtypes.issubdtype(dtype, np.complexfloating):
-        raise TypeError(
-            f"grad with holomorphic=True requires outputs with complex dtype, but got {dtype.name}."
-        )
-    if not holomorphic and not jax.dtypes.issubdtype(dtype, np.floating):
-        kind = "complex" if jax.dtypes.issubdtype(dtype, np.complexfloating) else "integer"
-        advice = "pass holomorphic=True, or use vjp" if kind == "complex" else "use vjp directly"
-        raise TypeError(
-            "grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), "
-            f"but got {dtype.name}. For differentiation of functions with {kind} outputs, {advice}."
-        )
-
-
-def _name(dtype: Any) -> str:
-    return "float0" if dtype == jax.dtypes.float0 else np.dtype(dtype).name
-
-
-def _check_cotangent(ct: Any, aval: Any) -> None:
-    """A cotangent must have the shape and dtype of the output; float0 where that is an integer."""
-    dtype = aval.dtype if is_inexact(aval) else jax.dtypes.float0
-    got = _dtype_of(ct, "the cotangent given to the pullback")
-    if got != dtype or np.shape(ct) != aval.shape:
-        raise ValueError(
-            "unexpected JAX type (e.g. shape/dtype) for argument to VJP function: got "
-            f"{_name(got)}{list(np.shape(ct))}, but expected {_name(dtype)}{list(aval.shape)}, as "
-            f"the corresponding output of the differentiated function had JAX type {aval}"
-        )

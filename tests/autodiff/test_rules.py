@@ -79,17 +79,17 @@ def known_to_jax(primitive):
 
 @pytest.mark.parametrize("primitive", CASES)
 def test_in_float32(primitive):
-    program = Program(known_to_jax(primitive), np.float32)
+    program = Program(CASES[primitive], np.float32)
     args = (program.floats, program.args, random_like(program.out, 1))
-    ours, theirs = (
-        jit(functools.partial(pull_back, vjp, program))(*args) for vjp in (funcnn.vjp, jax.vjp)
-    )
-    assert_agree(ours, theirs, 2e-6)
+    only = lambda names, tree: tuple({name: part[name] for name in names} for part in tree)
+    ours = jit(functools.partial(pull_back, funcnn.vjp, program))(*args)
+    if known := known_to_jax(primitive):
+        in_jax = functools.partial(pull_back, jax.vjp, Program(known, np.float32))
+        assert_agree(only(known, ours), jit(in_jax)(*only(known, args)), 2e-6)
     # eagerly values are concrete, and inner programs stay closed
-    name = next(iter(program.variants))
-    first = Program({name: program.variants[name]}, np.float32)
-    eager = pull_back(funcnn.vjp, first, *({name: arg[name]} for arg in args))
-    assert_agree(eager, tuple({name: result[name]} for result in ours), 2e-6, "eagerly")
+    name, variant = next(iter(CASES[primitive].items()))
+    eager = pull_back(funcnn.vjp, Program({name: variant}, np.float32), *only([name], args))
+    assert_agree(eager, only([name], ours), 2e-6, "eagerly")
 
 
 @pytest.mark.parametrize("primitive", CASES)
@@ -114,7 +114,7 @@ def test_in_float64_under_vmap(primitive):
 
         known = known_to_jax(primitive)
         in_jax = jit(functools.partial(pull_back, jax.vjp, Program(known, np.float64)))
-        for i, point in enumerate((args, others)):
+        for i, point in enumerate((args, others) if known else ()):
             ours = [{name: at(i, found[name]) for name in known} for found in (outs, cotangents)]
             theirs = in_jax(*({name: arg[name] for name in known} for arg in point))
             assert_agree(tuple(ours), theirs, 1e-13)

@@ -1,4 +1,4 @@
-"""`vjp`, `grad` and `value_and_grad` are called as in JAX, give the same, and refuse the same."""
+"""The transforms (`vjp`, `grad`, `jacrev`, ...) give what JAX's give, and refuse the same."""
 
 import dataclasses
 import functools
@@ -146,7 +146,8 @@ def test_integer_outputs_of_vjp():
     def f(x):
         return {"value": jnp.max(x), "place": jnp.argmax(x)}
 
-    both(lambda m: m.vjp(f, ARRAYS[0])[1]({"value": jnp.array(2.0), "place": _float0()}))
+    for place in (_float0(), 1, jnp.array(1.0), True):  # any zero will do, as in JAX
+        both(lambda m, p=place: m.vjp(f, ARRAYS[0])[1]({"value": jnp.array(2.0), "place": p}))
 
 
 # --- containers
@@ -194,6 +195,156 @@ def test_an_unused_argument_has_a_gradient_of_zeros():
 
 def test_no_arguments():
     both(lambda m: m.vjp(lambda: jnp.ones(2))[1](jnp.ones(2)))
+
+
+# --- Jacobians and Hessians
+
+
+def of_trees(d):
+    return {"p": d["x"] * d["n"], "q": (jnp.sum(d["x"] ** 2), [jnp.tanh(d["m"]) @ d["m"].T])}
+
+
+TREE = {"x": ARRAYS[0], "m": ARRAYS[1], "n": 2.0, "none": None}
+X2 = jnp.array([[0.2, 0.5], [1.1, -0.3]])
+WITH_AND_WITHOUT = ((jnp.sin, (0.5,)), (jnp.sin, (X2,)), (product, ARRAYS), (of_trees, (TREE,)))
+
+
+@pytest.mark.parametrize("transform", ["jacrev", "hessian"])
+@pytest.mark.parametrize(("fun", "args"), WITH_AND_WITHOUT, ids=["0-d", "2-d", "scalar", "trees"])
+def test_jacobians(transform, fun, args):
+    both(lambda m: getattr(m, transform)(fun)(*args))
+    both(lambda m: jax.jit(getattr(m, transform)(fun))(*args))
+    weak_types = lambda m: jax.tree.map(lambda a: a.weak_type, getattr(m, transform)(fun)(*args))
+    assert weak_types(funcnn) == weak_types(jax)
+
+
+@pytest.mark.parametrize("argnums", [1, -1, (0,), (2, 0), [0, 1]])
+@pytest.mark.parametrize("transform", ["jacrev", "hessian"])
+def test_jacobians_argnums(transform, argnums):
+    def f(x, y, z, *, scale):
+        return {"a": jnp.outer(x, y) * scale, "b": z**2 * jnp.sum(y)}
+
+    both(lambda m: getattr(m, transform)(f, argnums)(*ARRAYS, scale=2.0))
+
+
+@pytest.mark.parametrize("transform", ["jacrev", "hessian"])
+def test_jacobians_with_aux(transform):
+    f = lambda x: (x**3, {"cos": jnp.cos(x), "none": None})
+    both(lambda m: getattr(m, transform)(f, has_aux=True)(ARRAYS[0]))
+
+
+@pytest.mark.parametrize("transform", ["jacrev", "hessian"])
+def test_jacobians_of_holomorphic_functions(transform):
+    z = jnp.array([1 + 2j, -0.5j])
+    both(lambda m: getattr(m, transform)(lambda z: z**3 / (z - 2), holomorphic=True)(z))
+
+
+def test_jacobians_of_empty_arrays():
+    for shape in [(0,), (2, 0)]:
+        both(lambda m, shape=shape: m.jacrev(jnp.sin)(jnp.ones(shape)))
+        both(lambda m, shape=shape: m.jacrev(lambda x: jnp.sum(x) * jnp.ones(2))(jnp.ones(shape)))
+        both(lambda m, shape=shape: m.jacrev(lambda x: jnp.ones(shape) * x)(1.0))
+    assert funcnn.jacrev(lambda x: ())(1.0) == ()
+
+
+def test_jacobians_of_mixed_types():
+    """Blocks of a Jacobian have the dtype of the input, those of a Hessian that of the first."""
+    d = {"h": jnp.array([0.5, 2.0], jnp.float16), "f": ARRAYS[2], "n": 2.0}
+    fun = lambda d: {"a": jnp.sum(d["h"] ** 2) * d["f"] * d["n"] ** 2, "b": d["h"] * d["n"]}
+    both(lambda m: m.jacrev(fun)(d))
+    both(lambda m: m.hessian(fun)(d))
+    both(lambda m: m.jacrev(lambda z: jnp.abs(z) ** 2)(jnp.array([1 + 2j, -0.5j])))
+    both(lambda m: m.jacrev(lambda x, n: x * n, (0, 1), allow_int=True)(ARRAYS[0], 3))
+    key = jax.random.key(0)
+    f = lambda x, key: x * jax.random.normal(key, (2,))
+    of_key = funcnn.jacrev(f, (0, 1), allow_int=True)(ARRAYS[0], key)[1]
+    assert of_key.dtype == jax.dtypes.float0
+    assert of_key.shape == (2,)
+
+
+def test_jacobians_nest_and_map():
+    both(lambda m: m.jacrev(m.jacrev(m.jacrev(lambda x: x**3 * x[0])))(ARRAYS[0]))
+    both(lambda m: jax.vmap(m.hessian(lambda x: jnp.sum(jnp.sin(x)) ** 2))(X2))
+    both(lambda m: jax.jacfwd(m.jacrev(lambda x: jnp.sin(x) * x[0]))(ARRAYS[0]))
+    both(lambda m: m.jacrev(jax.jacfwd(lambda x: jnp.sin(x) * x[0]))(ARRAYS[0]))
+    both(lambda m: m.grad(lambda x: jnp.sum(m.hessian(lambda x: x[0] ** 3 * x[1])(x)))(ARRAYS[0]))
+
+
+@pytest.mark.parametrize("transform", ["jacrev", "hessian"])
+@pytest.mark.parametrize(
+    ("fun", "args", "options", "words"),
+    [
+        (lambda x: jnp.argmax(x), (ARRAYS[0],), {}, r"real-valued outputs.*got int32"),
+        (lambda x: {"a": x > 0}, (1.0,), {}, r"real-valued outputs.*got bool"),
+        (lambda x: x * 1j, (1.0,), {}, r"real-valued outputs.*got complex64.*holomorphic"),
+        (lambda x: x, (1,), {}, r"real- or complex-valued inputs.*int32"),
+        (lambda x: "a", (1.0,), {}, r"'a'.*str"),
+        (lambda x: x, ("a",), {}, r"'a'.*str"),
+        (lambda x: x, (1.0,), {"argnums": 1}, r"argnums=1 requires at least 2.*only 1"),
+        (lambda x: x, (1.0,), {"argnums": "x"}, r"argnums.*'x'"),
+        (lambda x: x, (1.0,), {"has_aux": True}, r"two-element"),
+        (lambda x: x, (1.0,), {"holomorphic": True}, r"inputs with complex dtype.*float32"),
+        (jnp.real, (1j,), {"holomorphic": True}, r"outputs with complex dtype.*float32"),
+    ],
+)
+def test_what_jacobians_refuse(transform, fun, args, options, words):
+    with pytest.raises(TypeError, match=words):
+        getattr(funcnn, transform)(fun, **options)(*args)
+
+
+def forward_over_reverse(fun, primals, tangents):
+    return jax.jvp(jax.grad(fun, tuple(range(len(primals)))), primals, tangents)[1]
+
+
+def scalar_of_trees(d, z):
+    return jnp.sum(d["x"][0] * jnp.sin(d["m"])) * z + jnp.sum(d["x"] ** 3) * d["n"] * z**2
+
+
+@pytest.mark.parametrize(
+    ("fun", "primals", "tangents"),
+    [
+        (lambda x: jnp.sum(jnp.sin(x) * x[0]), (X2,), (X2 + 1,)),
+        (product, ARRAYS, tuple(a * a + 1 for a in ARRAYS)),
+        (scalar_of_trees, (TREE, 0.7), (jax.tree.map(lambda a: a - 1.5, TREE), 2.0)),
+        (lambda x: 3.0 * jnp.sum(x), (X2,), (X2,)),
+        (lambda x: jnp.sum(x**2), (jnp.ones((0, 2)),), (jnp.ones((0, 2)),)),
+        (lambda z: jnp.sum(jnp.abs(jnp.sin(z)) ** 2), (X2 + 1j,), (X2 * 1j - 2,)),
+    ],
+    ids=["array", "several", "trees", "linear", "empty", "complex"],
+)
+def test_hessian_vector_products(fun, primals, tangents):
+    expected = forward_over_reverse(fun, primals, tangents)
+    assert_agree(funcnn.hvp(fun, primals, tangents), expected, RTOL)
+    assert_agree(jax.jit(functools.partial(funcnn.hvp, fun))(primals, tangents), expected, RTOL)
+
+
+def test_a_hessian_vector_product_is_the_hessian_times_the_vector():
+    fun = lambda x: jnp.sum(jnp.tanh(X2 @ x) * x[0])
+    x, v = ARRAYS[0], jnp.array([2.0, -0.7])
+    product = jnp.tensordot(funcnn.hessian(fun)(x), v, 1)
+    assert_agree(funcnn.hvp(fun, (x,), (v,))[0], product, 1e-5)
+    with_aux = funcnn.hvp(lambda x: (fun(x), x[0]), [x], [v], has_aux=True)
+    assert_agree(with_aux, ((product,), x[0]), 1e-5)
+    _, pullback = funcnn.vjp(funcnn.grad(fun), x)
+    assert_agree(jax.vmap(pullback)(jnp.eye(2))[0], funcnn.hessian(fun)(x), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("primals", "tangents", "words"),
+    [
+        (ARRAYS[0], (ARRAYS[0],), r"primals must be a tuple.*write \(x,\)"),
+        ((ARRAYS[0],), ARRAYS[0], r"tangents must be a tuple"),
+        ((ARRAYS[0],), ARRAYS[:2], r"structure"),
+        ((ARRAYS[0],), ({"a": ARRAYS[0]},), r"structure"),
+        ((ARRAYS[0],), (jnp.ones(3),), r"tangents\[0\].*float32\[2\].*float32\[3\]"),
+        ((ARRAYS[0],), (jnp.ones(2, jnp.float16),), r"float32\[2\].*float16\[2\]"),
+        ((ARRAYS[0],), ("a",), r"'a'.*str"),
+        ((1,), (1,), r"real- or complex-valued inputs.*int32"),
+    ],
+)
+def test_what_hvp_refuses(primals, tangents, words):
+    with pytest.raises(TypeError, match=words):
+        funcnn.hvp(lambda x: jnp.sum(x), primals, tangents)
 
 
 # --- numbers that are not arrays
@@ -394,7 +545,7 @@ def identity(x):
             ({"w": 1.0, "n": [jnp.arange(2)]},),
             {},
             TypeError,
-            r"\['n'\]\[0\].*int32",
+            r"int32.*\['n'\]\[0\]",
         ),
         (identity, ("a",), {}, TypeError, r"'a'.*str"),
         (lambda p: p[0], ((1.0, "a"),), {}, TypeError, r"\[1\].*'a'"),
@@ -407,8 +558,8 @@ def identity(x):
         (identity, (1.0,), {"argnums": ("x",)}, TypeError, r"argnums.*'x'"),
         (product, (1.0, 1.0), {"argnums": (0, 0)}, (TypeError, ValueError), r"argnums.*\(0, 0\)"),
         (product, (1.0, 1.0), {"argnums": (0, -2)}, (TypeError, ValueError), r"argnums.*\(0, -2\)"),
-        (identity, (1.0,), {"has_aux": True}, TypeError, r"(?i)has_aux|aux.*(pair|two-element)"),
-        (lambda x: (x, x, x), (1.0,), {"has_aux": True}, TypeError, r"(pair|two-element).*3"),
+        (identity, (1.0,), {"has_aux": True}, TypeError, r"has_aux.*two-element"),
+        (lambda x: (x, x, x), (1.0,), {"has_aux": True}, TypeError, r"two-element"),
         (identity, (1.0,), {"holomorphic": True}, TypeError, r"inputs with complex dtype.*float32"),
         (jnp.real, (1j,), {"holomorphic": True}, TypeError, r"outputs with complex dtype.*float32"),
         (
@@ -430,7 +581,10 @@ def test_missing_arguments_given_by_keyword():
         funcnn.grad(identity)(x=1.0)
 
 
-@pytest.mark.parametrize("transform", [funcnn.grad, funcnn.value_and_grad, funcnn.vjp])
+@pytest.mark.parametrize(
+    "transform",
+    [funcnn.grad, funcnn.value_and_grad, funcnn.vjp, funcnn.jacrev, funcnn.hessian],
+)
 @pytest.mark.parametrize("fun", [3, None, "sin"])
 def test_what_is_not_callable(transform, fun):
     with pytest.raises(TypeError, match=f"callable.*{fun!r}"):
@@ -450,7 +604,7 @@ def test_what_is_not_callable(transform, fun):
         (identity, (X,), jnp.ones(3, int), ValueError, r"got int32\[3\], but expected float32"),
         (identity, (X,), jnp.ones(3) * 1j, ValueError, r"got complex64\[3\], but expected float32"),
         (identity, (1.0,), 1, ValueError, r"got int32\[\], but expected float32"),
-        (lambda x: x > 0, (1.0,), 1.0, ValueError, r"got float32\[\], but expected float0"),
+        (lambda x: x > 0, (1.0,), X, ValueError, r"got float32\[3\], but expected float0\[\]"),
         (identity, (X,), "a", TypeError, r"'a'.*str"),
     ],
 )
@@ -474,7 +628,7 @@ def test_a_pullback_takes_one_cotangent():
         (lambda p: 1.0, ({"w": [1.0, object()]},), {}, r"\['w'\]\[1\].*object"),
         (lambda x: "a", (1.0,), {}, r"'a'.*str"),
         (lambda x: {"a": (x, "b")}, (1.0,), {}, r"\['a'\]\[1\].*'b'"),
-        (identity, (1.0,), {"has_aux": True}, r"(?i)has_aux|aux.*(pair|two-element)"),
+        (identity, (1.0,), {"has_aux": True}, r"has_aux.*two-element"),
         (identity, (1.0,), {"has_aux": 3.0}, r"has_aux.*3\.0"),
     ],
 )

@@ -10,8 +10,11 @@ from funcnn.autodiff.programs import (
     jit,
     linear_solve,
     opened,
+    reduce,
+    references,
     remat,
     scan,
+    shard_map,
     while_loop,
 )
 
@@ -21,7 +24,10 @@ __all__ = [
     "jit",
     "linear_solve",
     "opened",
+    "reduce",
+    "references",
     "remat",
     "scan",
+    "shard_map",
     "while_loop",
 ]

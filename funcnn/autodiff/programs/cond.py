@@ -9,12 +9,12 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 from jax import lax
 from jax.extend.core import Literal
 
+from funcnn.autodiff.programs.calls import Calls, called, compiled
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
-from funcnn.autodiff.programs.jit import compiled
+from funcnn.autodiff.programs.jit import as_one_call
 from funcnn.autodiff.programs.joint import (
     Halves,
     evaluate,
@@ -48,15 +48,14 @@ def cond_rule(primitive, values, tracked, params) -> Recorded:
     known = concrete(index)
     if known is not None and platforms is None:
         # nothing to decide at run time: it is the branch alone
-        taken = compiled(branches[int(known)], tracked[1:], operands, "branch", inline=False)
+        taken = as_one_call(branches[int(known)], tracked[1:], operands, "branch", inline=False)
         return taken._replace(backward=_Skip(taken.backward))
-    forward, backward, tracked_out = once(
+    made = once(
         branches[0],
         ("cond", tuple(map(weakref.ref, branches)), platforms, tracked),
-        lambda: _switches(branches, platforms, tracked[1:]),
+        lambda: compiled(_switches(branches, platforms, tracked[1:])),
     )
-    outs, saved = forward(index, operands)
-    return Recorded(outs, tracked_out, saved, backward)
+    return called(made, values)
 
 
 register(lax.cond_p, cond_rule)
@@ -77,13 +76,14 @@ def _switches(branches, platforms, tracked):
     kept_operands = sorted({i for branch in cuts for i in branch.operands})
     kept_outputs = sorted({i for branch in cuts for i, _ in branch.outputs})
 
-    def forward(index, operands):
+    def forward(index, *operands):
         outs, added = _switch(index, [_there(b, types) for b in cuts], platforms, operands)
-        saved = (index, [operands[i] for i in kept_operands], [outs[i] for i in kept_outputs])
-        return outs, (*saved, added)
+        return [*outs, *added]
 
     def backward(saved, gs):
-        index, operands, outs, added = saved
+        index, *saved = saved
+        first, second = len(kept_operands), len(kept_operands) + len(kept_outputs)
+        operands, outs, added = saved[:first], saved[first:second], saved[second:]
         present = [g is not None for g in gs]
         asked = [
             any(s) for s in zip(*(present_after(b.halves, present) for b in cuts), strict=True)
@@ -94,7 +94,13 @@ def _switches(branches, platforms, tracked):
         found = iter(_switch(index, back, platforms, (operands, outs, added, gs)))
         return [None, *(next(found) if is_asked else None for is_asked in asked)]
 
-    return jax.jit(forward, inline=True), jax.jit(backward, inline=True), tracked_out
+    residuals = [
+        ("operand", 0),
+        *(("operand", 1 + i) for i in kept_operands),
+        *(("output", i) for i in kept_outputs),
+        *(("added", i) for i in range(len(types))),
+    ]
+    return Calls(forward, backward, tracked_out, residuals)
 
 
 def _cut_branches(programs) -> tuple[list[Branch], list[Any]]:

@@ -126,16 +126,16 @@ def _custom_root(custom_root, values, tracked, params):
 
     def backward(saved, gs):
         root, in_f, in_tangent_solve = saved
-        at = root_tree.unflatten(root)
+        at = jax.tree.unflatten(root_tree, root)
         flat_in_f, tree = jax.tree.flatten(in_f)
 
         def solve(right):
             return jax.tree.leaves(
-                hi.tangent_solve(in_tangent_solve, at, root_tree.unflatten(right))
+                hi.tangent_solve(in_tangent_solve, at, jax.tree.unflatten(root_tree, right))
             )
 
         def f(flat):
-            return jax.tree.leaves(hi.f(tree.unflatten(flat), at))
+            return jax.tree.leaves(hi.f(jax.tree.unflatten(tree, flat), at))
 
         gs = _transposed(
             solve, [zero_tangent(t) for t in types], [True] * len(root), gs[: len(root)]

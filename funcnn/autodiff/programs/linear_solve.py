@@ -10,7 +10,7 @@ from jax import lax
 from jax.extend.core.primitives import linear_solve_p
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.programs.jit import compiled
+from funcnn.autodiff.programs.jit import as_one_call
 from funcnn.autodiff.rules.table import Recorded, register
 from funcnn.autodiff.tracer import zero_tangent
 
@@ -30,8 +30,8 @@ def linear_solve_rule(primitive, values, tracked, params) -> Recorded:
         of_matvec, of_vecmat, of_solve, of_transpose, x = saved
         if jaxprs.transpose_solve is None:
             raise TypeError(
-                "the gradient of custom_linear_solve needs its argument transpose_solve, or "
-                "symmetric=True"
+                "transpose_solve required for the gradient of custom_linear_solve, "
+                "or symmetric=True"
             )
         avals = [v.aval for v in jax_versions.open_jaxpr(jaxprs.matvec).outvars]
         gs = [zero_tangent(a) if g is None else g for g, a in zip(gs, avals, strict=False)]
@@ -43,7 +43,7 @@ def linear_solve_rule(primitive, values, tracked, params) -> Recorded:
         found = transposed[: len(gs)]
         cotangents = [None] * (len(tracked) - len(found))
         if x is not None:
-            product = compiled(
+            product = as_one_call(
                 jaxprs.matvec,
                 (*in_matrix, *(False for _ in x)),
                 [*of_matvec, *x],

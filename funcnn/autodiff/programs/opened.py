@@ -61,7 +61,7 @@ def _linear_call(linear_call, values, tracked, params):
 
     def backward(saved, gs):
         values, residuals = saved
-        cotangents = [None] * len(values)
+        cotangents: Sequence[Any] = [None] * len(values)
         if any(tracked[:first]):
             of_others = [*tracked[:first], *[False] * (len(values) - first)]
             evaluate = functools.partial(jax_versions.eval_closed_jaxpr, params["callee"])
@@ -78,7 +78,7 @@ def _linear_call(linear_call, values, tracked, params):
             num_callee_consts=len(its_constants),
             num_res=len(residuals),
         )
-        return cotangents[:first] + back
+        return [*cotangents[:first], *back]
 
     kept = values if any(tracked[:first]) else [None] * len(values)
     return Recorded(outs, [True] * len(outs), (kept, residuals), backward)

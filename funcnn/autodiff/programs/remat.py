@@ -11,17 +11,15 @@ from jax import lax
 from jax.extend.core.primitives import remat_p
 
 from funcnn.autodiff import jax_versions
+from funcnn.autodiff.programs.calls import Calls, called, compiled
 from funcnn.autodiff.programs.joint import evaluate, halve, joint, live, once, pull_back, read
 from funcnn.autodiff.rules.table import Recorded, register
 
 
 def remat_rule(primitive, values, tracked, params) -> Recorded:
     jaxpr, policy = params["jaxpr"], params["policy"]
-    forward, backward, tracked_out = once(
-        jaxpr, ("remat", tracked, policy), lambda: _calls(jaxpr, tracked, policy)
-    )
-    outs, saved = forward(list(values))
-    return Recorded(outs, tracked_out, saved, backward)
+    made = once(jaxpr, ("remat", tracked, policy), lambda: compiled(_calls(jaxpr, tracked, policy)))
+    return called(made, values)
 
 
 register(remat_p, remat_rule)
@@ -36,32 +34,32 @@ def _calls(jaxpr, tracked, policy):
         if policy is not None
     }
     kept_by = jax_versions.kept_by
+    places = {v: ("operand", i) for i, v in enumerate(program.operands)}
     halves = halve(
         program,
-        cost=lambda v: 0 if v in program.operands or kept_by(answers.get(v, False)) else math.inf,
+        cost=lambda v: 0 if v in places or kept_by(answers.get(v, False)) else math.inf,
         # what has an effect is not to have it twice
         can_be_made_again=lambda eqn: not eqn.effects,
     )
-    memory = [jax_versions.offloaded_to(answers.get(v)) for v in halves.kept]
-    eqns = live(program.forward, [*program.outputs, *halves.kept])
+    added = [v for v in halves.kept if v not in places]
+    places |= {v: ("added", i) for i, v in enumerate(added)}
+    memory = {v: jax_versions.offloaded_to(answers.get(v)) for v in halves.kept}
+    eqns = live(program.forward, [*program.outputs, *added])
 
-    def forward(values):
+    def forward(*values):
         env = {**program.constants, **dict(zip(program.operands, values, strict=True))}
         evaluate(eqns, env)
-        saved = [
-            env[v] if place is None else jax.device_put(env[v], jax_versions.memory_space(place))
-            for v, place in zip(halves.kept, memory, strict=True)
-        ]
-        return [read(env, v) for v in program.outputs], saved
+        return [read(env, v) for v in program.outputs] + [_moved(env[v], memory[v]) for v in added]
 
     def backward(saved, gs):
-        saved = [
-            x if place is None else jax.device_put(x, jax_versions.memory_space("device"))
-            for x, place in zip(saved, memory, strict=True)
-        ]
+        saved = [_moved(x, memory[v] and "device") for v, x in zip(halves.kept, saved, strict=True)]
         # The compiler would find that it knows the values already, and a program around this one
         # would take them for a part of its forward pass: so they are made to wait for a cotangent.
         saved, gs = lax.optimization_barrier((saved, gs))
         return pull_back(halves, dict(zip(halves.kept, saved, strict=True)), gs)
 
-    return jax.jit(forward, inline=True), jax.jit(backward, inline=True), program.tracked
+    return Calls(forward, backward, program.tracked, [places[v] for v in halves.kept])
+
+
+def _moved(x, memory):
+    return x if memory is None else jax.device_put(x, jax_versions.memory_space(memory))

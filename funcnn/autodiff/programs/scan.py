@@ -9,13 +9,13 @@ was kept of that one, where it can be; only what is left is stacked.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import Literal
 
 from funcnn.autodiff import jax_versions
+from funcnn.autodiff.programs.calls import Calls, called, compiled
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap, is_elementwise
 from funcnn.autodiff.programs.joint import (
     Halves,
@@ -61,11 +61,8 @@ def scan_rule(primitive, values, tracked, params) -> Recorded:
     counts = jax_versions.scan_counts(params)
     options = {name: params[name] for name in ("length", "reverse", "unroll")}
     key = ("scan", tracked, counts, *options.values())
-    forward, backward, tracked_out = once(
-        jaxpr, key, lambda: _loops(jaxpr, tracked, *counts, options)
-    )
-    outs, saved = forward(list(values))
-    return Recorded(outs, tracked_out, saved, backward)
+    made = once(jaxpr, key, lambda: compiled(_loops(jaxpr, tracked, *counts, options)))
+    return called(made, values)
 
 
 register(lax.scan_p, scan_rule)
@@ -81,7 +78,11 @@ def _loops(jaxpr, tracked, num_consts, num_carry, options):
         *program.tracked[num_carry:],
     ]
 
-    def forward(values):
+    places = {v: ("operand", i) for i, v in enumerate(loop.constants)}
+    computed = [v for v in loop.same if v not in places]
+    places |= {v: ("added", i) for i, v in enumerate(computed)}
+
+    def forward(*values):
         constants, init, xs = _parts(values, num_consts, num_carry)
         outside = {**program.constants, **dict(zip(loop.constants, constants, strict=True))}
         evaluate(loop.invariant, outside)
@@ -98,13 +99,7 @@ def _loops(jaxpr, tracked, num_consts, num_carry, options):
 
         carry, stacked = lax.scan(body, init, xs, **options)
         count = len(program.outputs) - num_carry
-        ys, kept = stacked[:count], stacked[count:]
-        saved = (
-            [outside[v] for v in loop.same],
-            [xs[i] for i in loop.from_inputs] + [ys[i] for i in loop.from_outputs] + kept,
-            [init[i] for i in loop.handed_on],
-        )
-        return [*carry, *ys], saved
+        return [*carry, *stacked[:count], *(outside[v] for v in computed), *stacked[count:]]
 
     per_iteration = [
         *(loop.scanned[i] for i in loop.from_inputs),
@@ -128,7 +123,7 @@ def _loops(jaxpr, tracked, num_consts, num_carry, options):
         }
 
     def backward(saved, gs):
-        same, stacked, init = saved
+        same, stacked, init = _parts(saved, len(loop.same), len(per_iteration))
         outside = dict(zip(loop.same, same, strict=True))
         gs_carry, gs_stacked = gs[:num_carry], gs[num_carry:]
         has_carry, asked = present_in_any(loop.halves, gs_carry, gs_stacked, num_consts)
@@ -153,7 +148,14 @@ def _loops(jaxpr, tracked, num_consts, num_carry, options):
         )
         return [*sums, *g_carry, *to_xs]
 
-    return jax.jit(forward, inline=True), jax.jit(backward, inline=True), tracked_out
+    residuals = [
+        *(places[v] for v in loop.same),
+        *(("operand", num_consts + num_carry + i) for i in loop.from_inputs),
+        *(("output", num_carry + i) for i in loop.from_outputs),
+        *(("added", len(computed) + i) for i in range(len(loop.stacked))),
+        *(("operand", num_consts + i) for i in loop.handed_on),
+    ]
+    return Calls(forward, backward, tracked_out, residuals)
 
 
 def _cut_body(program, num_consts, num_carry) -> Loop:

@@ -16,12 +16,12 @@ import math
 import weakref
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from funcnn.autodiff import jax_versions
+from funcnn.autodiff.programs.calls import Calls, called, compiled
 from funcnn.autodiff.programs.joint import (
     evaluate,
     halve,
@@ -39,13 +39,12 @@ CHECKPOINTS = 32
 def while_rule(primitive, values, tracked, params) -> Recorded:
     cond, body = params["cond_jaxpr"], params["body_jaxpr"]
     counts = params["cond_nconsts"], params["body_nconsts"]
-    forward, backward, tracked_out = once(
+    made = once(
         body,
         ("while", weakref.ref(cond), counts, tracked),
-        lambda: _loops(cond, body, tracked, *counts),
+        lambda: compiled(_loops(cond, body, tracked, *counts)),
     )
-    outs, saved = forward(list(values))
-    return Recorded(outs, tracked_out, saved, backward)
+    return called(made, values)
 
 
 register(lax.while_p, while_rule)
@@ -63,18 +62,18 @@ def _loops(cond, body, tracked, cond_nconsts, body_nconsts):
     goes_on = _function_of(cond)
     steps = _function_of(body)
 
-    def forward(values):
-        for_cond, rest = values[:cond_nconsts], values[cond_nconsts:]
+    def forward(*values):
+        for_cond, rest = values[:cond_nconsts], list(values[cond_nconsts:])
         constants, init = rest[:body_nconsts], rest[body_nconsts:]
         count, outs = lax.while_loop(
             lambda state: goes_on(*for_cond, *state[1])[0],
             lambda state: (state[0] + 1, steps(*constants, *state[1])),
             (np.int32(0), init),
         )
-        return outs, (count, constants, init)
+        return [*outs, count]
 
     def backward(saved, gs):
-        count, constants, init = saved
+        count, constants, init = saved[-1], saved[:body_nconsts], saved[body_nconsts:-1]
         has_carry, asked = present_in_any(halves, gs, [], body_nconsts)
         gs = zeros_for_absent(gs, has_carry, of_carry)
         sums = zeros_for_absent([None] * body_nconsts, asked[:body_nconsts], of_body)
@@ -97,8 +96,8 @@ def _loops(cond, body, tracked, cond_nconsts, body_nconsts):
         )
         return [*[None] * cond_nconsts, *sums, *gs]
 
-    tracked_out = tracked[body_nconsts:]
-    return jax.jit(forward, inline=True), jax.jit(backward, inline=True), tracked_out
+    operands = [("operand", cond_nconsts + i) for i in range(len(tracked))]
+    return Calls(forward, backward, tracked[body_nconsts:], [*operands, ("added", 0)])
 
 
 def reverse(step: Any, step_back: Any, count: Any, init: Any, cotangents: Any) -> Any:

@@ -1,5 +1,37 @@
 """One rule a primitive, in files by kind. table.py says how a rule is written."""
 
-from funcnn.autodiff.rules import contractions, elementwise, indexing, reductions, shape
+from funcnn.autodiff.rules import (
+    contractions,
+    convolution,
+    discrete,
+    elementwise,
+    fourier,
+    indexing,
+    linear_algebra,
+    opaque,
+    placement,
+    reductions,
+    running,
+    shape,
+    sorting,
+    special,
+    windows,
+)
 
-__all__ = ["contractions", "elementwise", "indexing", "reductions", "shape"]
+__all__ = [
+    "contractions",
+    "convolution",
+    "discrete",
+    "elementwise",
+    "fourier",
+    "indexing",
+    "linear_algebra",
+    "opaque",
+    "placement",
+    "reductions",
+    "running",
+    "shape",
+    "sorting",
+    "special",
+    "windows",
+]

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
-from funcnn.autodiff.rules.table import elementwise, zero_derivative
+from funcnn.autodiff.rules.table import elementwise
 
 
 def _c(value, like):
@@ -52,7 +52,17 @@ elementwise(
 
 # the larger and the smaller: routed to where the value came from, halved at a tie
 def _to_larger(g, x, y):
-    return lax.select(lax.gt(x, y), g, _keep(lax.mul(g, _c(0.5, g)), lax.eq(x, y)))
+    return lax.select(_greater(x, y), g, _keep(lax.mul(g, _c(0.5, g)), lax.eq(x, y)))
+
+
+def _greater(x, y):
+    """Complex numbers are compared by their real parts, equal ones by their imaginary parts."""
+    if not jax.dtypes.issubdtype(x.dtype, np.complexfloating):
+        return lax.gt(x, y)
+    equal_and_greater = lax.bitwise_and(
+        lax.eq(lax.real(x), lax.real(y)), lax.gt(lax.imag(x), lax.imag(y))
+    )
+    return lax.bitwise_or(lax.gt(lax.real(x), lax.real(y)), equal_and_greater)
 
 
 elementwise(
@@ -172,36 +182,6 @@ elementwise(
 )
 elementwise(lax.atanh_p, "x", x=lambda g, x: lax.div(g, _one_minus_square(x)))
 
-# error functions, and the gamma function's relatives
-_TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
-
-
-def _bell(x):
-    return lax.mul(_c(_TWO_OVER_ROOT_PI, x), lax.exp(lax.neg(lax.square(x))))
-
-
-elementwise(lax.erf_p, "x", x=lambda x: _bell(x))
-elementwise(lax.erfc_p, "x", x=lambda x: lax.neg(_bell(x)))
-elementwise(
-    lax.erf_inv_p,
-    "x",
-    x=lambda out: lax.mul(_c(1 / _TWO_OVER_ROOT_PI, out), lax.exp(lax.square(out))),
-)
-elementwise(lax.lgamma_p, "x", x=lambda x: lax.digamma(x))
-elementwise(lax.digamma_p, "x", x=lambda x: lax.polygamma(lax.full_like(x, 1), x))
-
-
-def _to_order(g):
-    raise NotImplementedError("polygamma has no derivative in its order, the first argument")
-
-
-elementwise(
-    lax.polygamma_p,
-    "m x",
-    m=_to_order,
-    x=lambda m, x: lax.polygamma(lax.add(m, _c(1, m)), x),
-)
-
 # complex numbers, with JAX's convention: the cotangent of a + bi is ga - gb i
 elementwise(lax.real_p, "x", x=lambda g: lax.complex(g, lax.full_like(g, 0)))
 elementwise(lax.imag_p, "x", x=lambda g: lax.complex(lax.full_like(g, 0), lax.neg(g)))
@@ -214,6 +194,10 @@ def _to_conj(g, input_dtype):
 
 
 elementwise(lax.conj_p, "x", x=_to_conj)
+
+
+# the neighbouring number, in the direction of y, moves with x
+elementwise(lax.nextafter_p, "x y", x=1)
 
 
 # from one type to another
@@ -232,13 +216,4 @@ elementwise(
     lax.reduce_precision_p,
     "x",
     x=lambda g, exponent_bits, mantissa_bits: lax.reduce_precision(g, exponent_bits, mantissa_bits),
-)
-elementwise(lax.copy_p, "x", x=1)
-
-zero_derivative(
-    lax.sign_p,
-    lax.floor_p,
-    lax.ceil_p,
-    lax.round_p,
-    primitive("stop_gradient_p"),
 )

@@ -1,6 +1,41 @@
 """The cases of all rules, in files by kind as the rules are. case.py says what a case is."""
 
-from . import contractions, elementwise, indexing, programs, reductions, shape
+from . import (
+    contractions,
+    convolution,
+    discrete,
+    elementwise,
+    fourier,
+    indexing,
+    linear_algebra,
+    opened,
+    placement,
+    programs,
+    reductions,
+    running,
+    shape,
+    sorting,
+    special,
+    windows,
+)
 from .case import CASES
 
-__all__ = ["CASES", "contractions", "elementwise", "indexing", "programs", "reductions", "shape"]
+__all__ = [
+    "CASES",
+    "contractions",
+    "convolution",
+    "discrete",
+    "elementwise",
+    "fourier",
+    "indexing",
+    "linear_algebra",
+    "opened",
+    "placement",
+    "programs",
+    "reductions",
+    "running",
+    "shape",
+    "sorting",
+    "special",
+    "windows",
+]

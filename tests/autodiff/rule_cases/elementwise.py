@@ -62,20 +62,12 @@ case(
     complex_left=Variant(lax.acosh, (complex_normal(3) - 3,), in_jax=False),
 )
 _unary("atanh", lax.atanh, inside, complex_normal)
-_unary("erf", lax.erf)
-_unary("erfc", lax.erfc)
-_unary("erf_inv", lax.erf_inv, inside)
-_unary("lgamma", lax.lgamma, positive)
-_unary("digamma", lax.digamma, positive)
-_unary("polygamma", lambda x: lax.polygamma(one(x, 2), x), positive)
-case("polygamma", orders=(lambda x: lax.polygamma(np.arange(1, 4, dtype=x.dtype), x), positive(3)))
 if hasattr(lax, "one_minus_square_p"):
     _unary("one_minus_square", lax.one_minus_square_p.bind, complex_draw=complex_normal)
 _unary("abs", lax.abs, distinct, complex_normal)
 _unary("real", lax.real, complex_normal)
 _unary("imag", lax.imag, complex_normal)
 _unary("conj", lax.conj, complex_normal)
-_unary("copy", lambda x: jnp.array(x, copy=True), complex_draw=complex_normal)
 case("conj", real_input=(lambda x: lax.conj(x), normal(2, 3)))
 
 for _power in (-3, -1, 0, 1, 2, 3, 7):
@@ -172,6 +164,15 @@ for _name, _fun in (("max", lax.max), ("min", lax.min)):
         left_wins=(_fun, _large(3, 1), _small(3, 4)),
         right_wins=(_fun, _small(3, 4), _large(1, 4)),
     )
+    # complex numbers in the order of their real parts, then of their imaginary parts; JAX 0.12
+    # cannot differentiate it
+    case(
+        _name,
+        complex=Variant(_fun, (complex_normal(3, 4), complex_normal(1, 4)), in_jax=False),
+        complex_same_real=Variant(
+            _fun, (np.array([1 + 2j, 1 + 1j]), np.array([1 + 1j, 1 + 2j])), False, False
+        ),
+    )
 for _x, _y in ((normal, positive), (lambda *s: 5 * normal(*s), lambda *s: -positive(*s))):
     _pairs("rem", lax.rem, _x, _y)
 
@@ -198,20 +199,3 @@ case(
     low_above_high=Variant(lax.clamp, (np.float64(2), np.float64(0.5), np.float64(1)), False),
     empty=(lambda x: lax.clamp(one(x, -1), x, one(x, 1)), normal(0, 2)),
 )
-
-
-for _name, _fun in {
-    "sign": lax.sign,
-    "floor": lax.floor,
-    "ceil": lax.ceil,
-    "round": lax.round,
-    "stop_gradient": lax.stop_gradient,
-}.items():
-    _through = lambda x, fun=_fun: fun(x) * x
-    _smooth = _name != "stop_gradient"
-    case(
-        _name,
-        matrix=Variant(_through, (distinct(2, 3) + 0.05,), _smooth),
-        scalar=Variant(_through, (distinct() + 0.05,), _smooth),
-        alone=Variant(_fun, (distinct(3) + 0.05,), _smooth),
-    )

@@ -1,5 +1,7 @@
 """Reading and writing at computed places."""
 
+import functools
+
 import numpy as np
 from jax import lax
 
@@ -58,11 +60,26 @@ case(
         np.array([[0], [2], [3]], np.int32),
     ),
     by_numpy=(lambda x, i: x[i, :, None, ::2], normal(4, 2, 3), indices(4, 3)),
+    unique_where_not_clipped=(
+        _gather((1,), (0,), (0,), (1, 3), _MODES["clip"], unique_indices=True),
+        normal(5, 3),
+        np.array([[4], [6], [7], [1]], np.int32),
+    ),
+    unique_and_beyond=(
+        _gather((1,), (0,), (0,), (1, 3), _MODES["fill"], fill_value=2.0, unique_indices=True),
+        normal(5, 3),
+        np.array([[4], [6], [7], [1]], np.int32),
+    ),
     complex=(_gather((1,), (0,), (0,), (1, 3)), complex_normal(5, 3), indices(5, 2, 1)),
+    complex_filled=(
+        _gather((1,), (0,), (0,), (1, 3), _MODES["fill"], fill_value=1.0 + 2.0j),
+        complex_normal(5, 3),
+        _FAR,
+    ),
 )
 
 
-def _scatter_add(window, inserted, to_operand, mode=None, batch=((), ()), **options):
+def _scatter(scatter, window, inserted, to_operand, mode=None, batch=((), ()), **options):
     numbers = lax.ScatterDimensionNumbers(
         update_window_dims=window,
         inserted_window_dims=inserted,
@@ -70,51 +87,147 @@ def _scatter_add(window, inserted, to_operand, mode=None, batch=((), ()), **opti
         operand_batching_dims=batch[0],
         scatter_indices_batching_dims=batch[1],
     )
-    return lambda x, i, u: lax.scatter_add(x, i, u, numbers, mode=mode, **options)
+    return lambda x, i, u: scatter(x, i, u, numbers, mode=mode, **options)
 
 
-for _name, _mode in _MODES.items():
-    _i = np.clip(_FAR, 0, 4) if _name == "promised" else _FAR
+# no two rows the same, where they are clipped neither
+_APART = np.array([[3], [7], [-2]], np.int32)
+
+for _primitive, _write in {
+    "scatter": lax.scatter,
+    "scatter-add": lax.scatter_add,
+    "scatter-sub": lax.scatter_sub,
+    "scatter-mul": lax.scatter_mul,
+    "scatter-min": lax.scatter_min,
+    "scatter-max": lax.scatter_max,
+}.items():
+    _rows = functools.partial(_scatter, _write, (1,), (0,), (0,))
+    _windows = functools.partial(_scatter, _write, (1, 2), (), (0,))
+    # JAX multiplies only by factors that are promised to be of different places
+    _known = _primitive != "scatter-mul"
+    for _name, _mode in _MODES.items():
+        _i, _apart = (np.clip(i, 0, 4) if _name == "promised" else i for i in (_FAR, _APART))
+        case(
+            _primitive,
+            **{
+                f"rows_{_name}": Variant(
+                    _rows(_mode),
+                    (normal(5, 3), _i, normal(5, 3)),
+                    # JAX's gradient of what was clipped into bounds is that of what was dropped
+                    in_jax=_known and not (_primitive == "scatter" and _name == "clip"),
+                ),
+                f"apart_{_name}": (
+                    _rows(_mode, unique_indices=True),
+                    normal(5, 3),
+                    _apart,
+                    normal(3, 3),
+                ),
+            },
+        )
     case(
-        "scatter-add",
-        **{
-            f"rows_{_name}": (
-                _scatter_add((1,), (0,), (0,), _mode),
-                normal(5, 3),
-                _i,
-                normal(5, 3),
-            ),
-            f"windows_{_name}": (
-                _scatter_add((1, 2), (), (0,), _mode),
-                normal(5, 3),
-                _i % 4,
-                normal(5, 2, 3),
-            ),
-        },
+        _primitive,
+        windows=Variant(
+            _windows(_MODES["clip"]), (normal(5, 3), _FAR % 4, normal(5, 2, 3)), in_jax=_known
+        ),
+        # windows that span no axis and lie over one another in part
+        corners=Variant(
+            _scatter(_write, (1, 2), (), (0, 1)),
+            (normal(4, 4), np.array([[0, 0], [1, 1], [2, 3]], np.int32), normal(3, 2, 2)),
+            in_jax=_known,
+        ),
+        points=Variant(
+            _scatter(_write, (), (0, 1), (1, 0)),
+            (normal(5, 3), indices(3, 6, 2), normal(6)),
+            in_jax=_known,
+        ),
+        columns=Variant(
+            _scatter(_write, (0,), (1,), (1,)),
+            (normal(4, 3), indices(3, 2, 1), normal(4, 2)),
+            in_jax=_known,
+        ),
+        one=Variant(
+            _scatter(_write, (0,), (0,), (0,)),
+            (normal(4, 3), indices(4, 1), normal(3)),
+            in_jax=_known,
+        ),
+        nothing=Variant(_rows(), (normal(5, 3), indices(5, 0, 1), normal(0, 3)), in_jax=_known),
+        into_nothing=Variant(
+            _rows(_MODES["fill"]), (normal(0, 3), indices(5, 2, 1), normal(2, 3)), in_jax=False
+        ),
+        batched=Variant(
+            _scatter(_write, (2,), (1,), (1,), batch=((0,), (0,))),
+            (normal(2, 3, 2), indices(3, 2, 4, 1), normal(2, 4, 2)),
+            in_jax=_known,
+        ),
+        only_updates=Variant(
+            lambda i, u, rows=_rows: rows()(np.ones((5, 3), u.dtype), i, u),
+            (indices(5, 4, 1), normal(4, 3)),
+            in_jax=_known,
+        ),
+        only_operand=(
+            lambda x, i, rows=_rows: rows()(x, i, np.full((4, 3), 0.5, x.dtype)),
+            normal(5, 3),
+            indices(5, 4, 1),
+        ),
     )
 case(
     "scatter-add",
-    points=(_scatter_add((), (0, 1), (1, 0)), normal(5, 3), indices(3, 4, 2), normal(4)),
-    columns=(_scatter_add((0,), (1,), (1,)), normal(5, 3), indices(3, 2, 1), normal(5, 2)),
-    nothing=(_scatter_add((1,), (0,), (0,)), normal(5, 3), indices(5, 0, 1), normal(0, 3)),
-    batched=(
-        _scatter_add((1,), (1,), (1,), batch=((0,), (0,))),
-        normal(4, 5, 2),
-        indices(5, 4, 1),
-        normal(4, 2),
-    ),
-    only_updates=(
-        lambda i, u: _scatter_add((1,), (0,), (0,))(np.zeros((5, 3), u.dtype), i, u),
-        indices(5, 4, 1),
-        normal(4, 3),
-    ),
-    only_operand=(
-        lambda x, i: _scatter_add((1,), (0,), (0,))(x, i, np.ones((4, 3), x.dtype)),
-        normal(5, 3),
-        indices(5, 4, 1),
-    ),
     by_numpy=(lambda x, u, i: x.at[i, 1:].add(u), normal(4, 3), normal(3, 2), indices(4, 3)),
+    complex=(
+        _scatter(lax.scatter_add, (1,), (0,), (0,)),
+        complex_normal(5, 3),
+        _FAR,
+        complex_normal(5, 3),
+    ),
 )
+case(
+    "scatter",
+    by_numpy=(lambda x, u, i: x.at[i, 1:].set(u), normal(4, 3), normal(3, 2), indices(4, 3)),
+    by_slice=(lambda x, u: x.at[1:, ::2].set(u), normal(4, 3), normal(3, 2)),
+    complex=(
+        _scatter(lax.scatter, (1,), (0,), (0,), _MODES["fill"]),
+        complex_normal(5, 3),
+        _FAR,
+        complex_normal(5, 3),
+    ),
+)
+_FACTORS = np.array([[2.0, 0, 1.5], [0.0, 0, -1], [3, 2, 0], [0.5, -1, 2], [1, 0, 3]])
+case(
+    "scatter-mul",
+    # some places have no zero among their factors, some one, some two
+    zeros=Variant(
+        _scatter(lax.scatter_mul, (1,), (0,), (0,)),
+        (np.array([[1.0, 2, 0], [-1, 2, 0.5]]), np.array([[0], [1], [0], [1], [0]]), _FACTORS),
+        in_jax=False,
+    ),
+    complex=(
+        _scatter(lax.scatter_mul, (1,), (0,), (0,), unique_indices=True),
+        complex_normal(4, 2),
+        np.array([[2], [0]]),
+        complex_normal(2, 2),
+    ),
+)
+for _primitive, _write in {"scatter-min": lax.scatter_min, "scatter-max": lax.scatter_max}.items():
+    _rows = functools.partial(_scatter, _write, (1,), (0,), (0,))
+    _i = np.array([[0], [1], [0], [0], [7]])
+    case(
+        _primitive,
+        # among several updates, with the operand, and with both
+        ties=Variant(
+            _rows(),
+            (
+                np.array([[1.0, 2, 0], [2, 1, np.nan], [np.nan, 1, 1]]),
+                _i,
+                np.array([[3.0, 2, 0], [2, 0, 1], [3, 1, 0], [1, np.nan, 0], [4, 4, 4]]),
+            ),
+            False,
+        ),
+        beyond=Variant(
+            _rows(_MODES["clip"]),
+            (np.ones((3, 1)), _i, np.array([[1.0], [1], [2], [2], [1]])),
+            False,
+        ),
+    )
 case(
     "dynamic_slice",
     inside=(lambda x, i: lax.dynamic_slice(x, (i, np.int32(1)), (2, 2)), normal(4, 3), np.int32(1)),
