@@ -1,8 +1,8 @@
 """A reverse mode for whole JAX programs. Knows nothing of networks.
 
 tracer.py is the forward pass, backward.py the backward pass, rules/ the table of what each
-primitive does to a gradient, programs/ programs inside programs, transforms.py and jacobians.py what
-is called.
+primitive does to a gradient, programs/ programs inside programs, transforms.py and jacobians.py
+what is called.
 """
 
 from funcnn.autodiff import programs as programs  # enters the rule for jit

@@ -19,6 +19,7 @@ from jax.extend.core import Primitive, set_current_trace, take_current_trace
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff import jax_versions
+from funcnn.autodiff.compiling import concrete
 from funcnn.autodiff.rules.table import Recorded, no_gradient, not_differentiable, rule_for
 from funcnn.autodiff.source import current, users_line
 
@@ -96,9 +97,8 @@ class TapeTrace(Trace):
 
     def __init__(self, parent: Trace, slots: int):
         super().__init__()
-        self.requires_low = (
-            False  # "hi" primitives come here as they are (programs/hi_primitives.py)
-        )
+        # "hi" primitives come here as they are (programs/hi_primitives.py)
+        self.requires_low = False
         self.parent = parent
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
         self.refs: dict[int, tuple[Any, Slot | None]] = {}  # see programs/references.py
@@ -255,10 +255,6 @@ def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
 
 
 _SMALL = 10  # equations; jax.nn.log_softmax has 9. Measured: benchmarks/step_cost.py
-
-
-def concrete(value: Any) -> Any:
-    return value.to_concrete_value() if isinstance(value, Tracer) else value
 
 
 def _check_not_differentiable(primitive: Primitive, values: Any, params: dict[str, Any]) -> None:

@@ -136,7 +136,12 @@ def _pull_back(static, residuals, *cotangent):
 
 def _record(fun, flat, in_tree, has_aux):
     """Runs `fun` on tracers: its output and auxiliary data as values, slots of the output, tape."""
-    flat = [x if isinstance(x, jax.Array) else jax.numpy.asarray(x) for x in flat]
+    tracked = [is_inexact(x) for x in flat]
+    # an integer stays what it is: the function may use a Python int as a length or an index
+    flat = [
+        jax.numpy.asarray(x) if is_tracked and not isinstance(x, jax.Array) else x
+        for x, is_tracked in zip(flat, tracked, strict=True)
+    ]
 
     def of_leaves(leaves):
         out = fun(*tree_unflatten(in_tree, leaves))
@@ -149,7 +154,7 @@ def _record(fun, flat, in_tree, has_aux):
             )
         return tuple(out)
 
-    (out, aux), slots, tape = record(of_leaves, flat, [is_inexact(x) for x in flat])
+    (out, aux), slots, tape = record(of_leaves, flat, tracked)
     for path, leaf in tree_leaves_with_path(out):
         check_output(leaf, path)
     return out, aux, slots[: len(tree_leaves(out))], tape

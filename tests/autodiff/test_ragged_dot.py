@@ -63,6 +63,13 @@ CASES = {
         (3, 4, 2, 2),
         (4, 1),
     ),
+    "rows, two axes summed, named in the order of the right side": (
+        ragged(((2, 0), (0, 2)), ((), ()), 1, [3]),
+        dense("gm,jmk,knjg->mn", 1),
+        (2, 5, 3),
+        (3, 4, 2, 2),
+        (4, 1),
+    ),
     "sums": (
         ragged(((1,), (0,)), ((), ()), 1, []),
         dense("gk,mk,kn->gmn", 1),

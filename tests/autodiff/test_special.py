@@ -57,3 +57,14 @@ def test_an_argument_without_a_derivative_says_so(name):
 def test_an_argument_without_a_derivative_may_be_there_if_it_gets_no_cotangent():
     f = lambda m: lax.polygamma(m, jnp.float32(1.5)) < 0
     assert funcnn.grad(lambda m: m * f(m))(2.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("fun", "to_first"), [(lax.max, [1, 0, 0.5, 1]), (lax.min, [0, 1, 0.5, 0])]
+)
+def test_complex_numbers_are_compared_by_real_then_imaginary_part(fun, to_first):
+    x, y = np.array([1 + 2j, 1 + 1j, 3j, 2], np.complex64), np.array([1 + 1j, 1 + 2j, 3j, 1 + 9j])
+    _, pullback = funcnn.vjp(fun, x, y.astype(np.complex64))
+    ours = pullback(np.ones(4, np.complex64))
+    expected = np.array(to_first, np.complex64)
+    assert_agree(ours, (expected, 1 - expected), 0)

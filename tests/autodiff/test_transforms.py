@@ -131,6 +131,11 @@ def test_integers_of_vjp():
     both(lambda m: m.vjp(lambda x, n: x * n, jnp.array([1.0, 2.0]), 3)[1](jnp.ones(2)))
 
 
+def test_a_python_integer_stays_one():
+    both(lambda m: m.vjp(lambda x, n: sum(x for _ in range(n)), ARRAYS[0], 3)[1](jnp.ones(2)))
+    both(lambda m: m.grad(lambda x, n: jnp.sum(x.reshape(n, -1)), (0, 1), allow_int=True)(X2, 1))
+
+
 def test_keys_of_vjp():
     """A random key is neither inexact nor a number; its cotangent is float0."""
     f = lambda key, x: x * jax.random.normal(key, (2,))

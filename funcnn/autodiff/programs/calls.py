@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.rules.table import Recorded
 
 
@@ -21,14 +22,15 @@ class Calls(NamedTuple):
     """where each residual is found: an "operand", an "output", or a value "added" to them"""
 
 
-def compiled(calls: Calls, name: str = "", inline: bool = True) -> Calls:
-    """Compiles both. While something larger is traced, they may be put `inline` into it."""
-    forward, backward = calls.forward, calls.backward
-    if name:
-        forward.__name__, backward.__name__ = name, f"{name}_backward"
-    return calls._replace(
-        forward=jax.jit(forward, inline=inline), backward=jax.jit(backward, inline=inline)
-    )
+def named(calls: Calls, name: str) -> Calls:
+    """As two compiled calls with a name, which they also are in a larger program."""
+    calls.forward.__name__, calls.backward.__name__ = name, f"{name}_backward"
+    return calls._replace(forward=jax.jit(calls.forward), backward=jax.jit(calls.backward))
+
+
+def inlined(calls: Calls) -> Calls:
+    """As two compiled calls, which become part of a larger program where one is traced."""
+    return calls._replace(forward=compiled(calls.forward), backward=compiled(calls.backward))
 
 
 def called(calls: Calls, values: Sequence[Any]) -> Recorded:

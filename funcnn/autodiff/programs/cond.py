@@ -5,6 +5,7 @@ are shared: values of the same type of different branches, of which only one is 
 handed over in the same one.
 """
 
+import functools
 import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 from jax import lax
 from jax.extend.core import Literal
 
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.compiling import concrete
+from funcnn.autodiff.programs.calls import Calls, called, inlined
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
 from funcnn.autodiff.programs.jit import as_one_call
 from funcnn.autodiff.programs.joint import (
@@ -28,7 +30,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import concrete, zero_tangent
+from funcnn.autodiff.tracer import zero_tangent
 
 
 class Branch(NamedTuple):
@@ -49,11 +51,11 @@ def cond_rule(primitive, values, tracked, params) -> Recorded:
     if known is not None and platforms is None:
         # nothing to decide at run time: it is the branch alone
         taken = as_one_call(branches[int(known)], tracked[1:], operands, "branch", inline=False)
-        return taken._replace(backward=_Skip(taken.backward))
+        return taken._replace(backward=functools.partial(_and_none_for_the_index, taken.backward))
     made = once(
         branches[0],
         ("cond", tuple(map(weakref.ref, branches)), platforms, tracked),
-        lambda: compiled(_switches(branches, platforms, tracked[1:])),
+        lambda: inlined(_switches(branches, platforms, tracked[1:])),
     )
     return called(made, values)
 
@@ -61,13 +63,8 @@ def cond_rule(primitive, values, tracked, params) -> Recorded:
 register(lax.cond_p, cond_rule)
 
 
-class _Skip(NamedTuple):
-    """A backward function for the same operands without the first one, the index."""
-
-    backward: Any
-
-    def __call__(self, saved, gs):
-        return [None, *self.backward(saved, gs)]
+def _and_none_for_the_index(backward, saved, gs):
+    return [None, *backward(saved, gs)]
 
 
 def _switches(branches, platforms, tracked):

@@ -6,7 +6,7 @@ from typing import Any
 from jax.extend.core import Literal
 from jax.extend.core.primitives import jit_p
 
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.programs.calls import Calls, called, inlined, named
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
 from funcnn.autodiff.programs.joint import evaluate, halve, joint, live, once, pull_back, read
 from funcnn.autodiff.rules.table import Recorded, register
@@ -26,7 +26,7 @@ def as_one_call(
     made = once(
         jaxpr,
         ("jit", name, inline, tracked),
-        lambda: compiled(calls(jaxpr, tracked), name, inline),
+        lambda: inlined(calls(jaxpr, tracked)) if inline else named(calls(jaxpr, tracked), name),
     )
     return called(made, values)
 

@@ -62,7 +62,8 @@ on_change.append(_known.clear)
 def once(jaxpr: Any, key: Hashable, make: Callable[[], Any]) -> Any:
     """`make()`, for each jaxpr and key only once."""
     known = _known.setdefault(jaxpr, {})
-    key = (key, jax.config.jax_enable_x64, custom_rules.value)
+    # the rules may have been told otherwise by then: of 64 bits, of which rules to follow
+    key = (key, jax.dtypes.canonicalize_dtype(float), custom_rules.value)
     if key not in known:
         known[key] = make()
     return known[key]

@@ -11,14 +11,14 @@ from jax import lax
 from jax.extend.core.primitives import remat_p
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.programs.calls import Calls, called, inlined
 from funcnn.autodiff.programs.joint import evaluate, halve, joint, live, once, pull_back, read
 from funcnn.autodiff.rules.table import Recorded, register
 
 
 def remat_rule(primitive, values, tracked, params) -> Recorded:
     jaxpr, policy = params["jaxpr"], params["policy"]
-    made = once(jaxpr, ("remat", tracked, policy), lambda: compiled(_calls(jaxpr, tracked, policy)))
+    made = once(jaxpr, ("remat", tracked, policy), lambda: inlined(_calls(jaxpr, tracked, policy)))
     return called(made, values)
 
 

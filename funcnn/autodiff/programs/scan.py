@@ -15,7 +15,7 @@ from jax import lax
 from jax.extend.core import Literal
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.programs.calls import Calls, called, inlined
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap, is_elementwise
 from funcnn.autodiff.programs.joint import (
     Halves,
@@ -61,7 +61,7 @@ def scan_rule(primitive, values, tracked, params) -> Recorded:
     counts = jax_versions.scan_counts(params)
     options = {name: params[name] for name in ("length", "reverse", "unroll")}
     key = ("scan", tracked, counts, *options.values())
-    made = once(jaxpr, key, lambda: compiled(_loops(jaxpr, tracked, *counts, options)))
+    made = once(jaxpr, key, lambda: inlined(_loops(jaxpr, tracked, *counts, options)))
     return called(made, values)
 
 

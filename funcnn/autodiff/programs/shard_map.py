@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 from jax.sharding import PartitionSpec
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.programs.calls import Calls, called, named
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
 from funcnn.autodiff.programs.joint import (
     evaluate,
@@ -38,7 +38,7 @@ def shard_map_rule(primitive, values, tracked, params) -> Recorded:
     made = once(
         jaxpr,
         ("shard_map", tracked, *options),
-        lambda: compiled(_calls(jaxpr, tracked, *options), inline=False),
+        lambda: named(_calls(jaxpr, tracked, *options), "shard_map"),
     )
     return called(made, values)
 

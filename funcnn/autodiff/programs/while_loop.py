@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 
 from funcnn.autodiff import jax_versions
-from funcnn.autodiff.programs.calls import Calls, called, compiled
+from funcnn.autodiff.programs.calls import Calls, called, inlined
 from funcnn.autodiff.programs.joint import (
     evaluate,
     halve,
@@ -42,7 +42,7 @@ def while_rule(primitive, values, tracked, params) -> Recorded:
     made = once(
         body,
         ("while", weakref.ref(cond), counts, tracked),
-        lambda: compiled(_loops(cond, body, tracked, *counts)),
+        lambda: inlined(_loops(cond, body, tracked, *counts)),
     )
     return called(made, values)
 
@@ -152,7 +152,7 @@ def reverse(step: Any, step_back: Any, count: Any, init: Any, cotangents: Any) -
         return end, top, places, stack, cotangents
 
     places = np.zeros(CHECKPOINTS, np.int32)
-    stack = [jnp.broadcast_to(x, (CHECKPOINTS, *x.shape)) for x in init]
+    stack = [jnp.broadcast_to(x, (CHECKPOINTS, *jnp.shape(x))) for x in init]
     carry = (count, np.int32(0), places, stack, cotangents)
     return lax.while_loop(lambda carry: carry[0] > 0, iteration, carry)[-1]
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
-from funcnn.autodiff.rules.table import elementwise
+from funcnn.autodiff.rules.table import elementwise, unbroadcast
 
 
 def _c(value, like):
@@ -30,12 +30,16 @@ elementwise(primitive("add_jaxvals_p"), "x y", x=1, y=1)
 elementwise(lax.sub_p, "x y", x=1, y=-1)
 elementwise(lax.neg_p, "x", x=-1)
 elementwise(lax.mul_p, "x y", x=lambda y: y, y=lambda x: x)
-elementwise(
-    lax.div_p,
-    "x y",
-    x=lambda g, y: lax.div(g, y),
-    y=lambda g, out, y: lax.neg(lax.mul(g, lax.div(out, y))),
-)
+
+
+def _to_divisor(g, out, y):
+    """-g (x / y) / y: one that was broadcast gets the sum first, so that it alone is divided."""
+    if g.shape == y.shape:
+        return lax.neg(lax.mul(lax.div(g, y), out))
+    return lax.neg(lax.div(unbroadcast(lax.mul(g, out), y), y))
+
+
+elementwise(lax.div_p, "x y", x=lambda g, y: lax.div(g, y), y=_to_divisor)
 
 
 def _towards_zero(x):

@@ -126,9 +126,23 @@ def _solve(a, b):
 
 
 # A = L Lᴴ: dL = L Φ(L⁻¹ dA L⁻ᴴ). Only the lower triangle of A is read.
+def _lower_product(factor, g):
+    """The lower triangle of LᵀG for a lower triangular L, without most of what is not read."""
+    n = factor.shape[-1]
+    if n < 64:
+        return _dot(_T(factor), g)
+    h = n // 2
+    upper = _dot(_T(factor[..., :h]), g[..., :h])
+    corner = _T(factor[..., h:, h:])
+    left = jnp.concatenate([upper, _dot(corner, g[..., h:, :h])], axis=-2)
+    right = _dot(corner, g[..., h:, h:])
+    above = jnp.zeros((*right.shape[:-2], h, n - h), right.dtype)
+    return jnp.concatenate([left, jnp.concatenate([above, right], axis=-2)], axis=-1)
+
+
 def _cholesky(g, out):
     factor = jnp.tril(out)
-    inner = _mirrored(_dot(_T(factor), g))
+    inner = _mirrored(_lower_product(factor, g))
     inner = _solve_triangular(factor, inner, transpose=True)
     return _half(_solve_triangular(factor, inner, left=False, conjugate=True))
 

@@ -67,7 +67,7 @@ register(lax.optimization_barrier_p, _one_to_one(_barrier))
 def _put_back(primitive, avals, gs, params, present):
     """To where the operands came from."""
     reuse = [type(params["copy_semantics"][i]).REUSE_INPUT for i in present]
-    came_from = [params["srcs"][i] or _host_memory(avals[i]) for i in present]
+    came_from = [params["srcs"][i] or _memory_left(avals[i], gs[i]) for i in present]
     return primitive.bind(
         *[gs[i] for i in present],
         devices=tuple(came_from),
@@ -76,9 +76,9 @@ def _put_back(primitive, avals, gs, params, present):
     )
 
 
-def _host_memory(aval):
-    """The host's memory, if that is where the value is: otherwise nothing has to be said."""
-    return aval.memory_space if aval.memory_space == jax.memory.Space.Host else None
+def _memory_left(aval, g):
+    """The kind of memory the value was in, if `g` is in another. Else nothing has to be said."""
+    return None if aval.memory_space == jax.typeof(g).memory_space else aval.memory_space
 
 
 register(lax.device_put_p, _one_to_one(_put_back))

@@ -2,10 +2,10 @@
 
 import functools
 
-import jax
 import numpy as np
 from jax import lax
 
+from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.rules.table import Recorded, defvjp, linear, register
 
 
@@ -51,7 +51,7 @@ def _groups(x, axis):
     return lax.reshape(x, (*x.shape[:axis], members, number, *x.shape[axis + 1 :]))
 
 
-@functools.partial(jax.jit, static_argnames="axes", inline=True)
+@functools.partial(compiled, static_argnames="axes")
 def _product(x, axes):
     """The product over `axes`, and the factors on each level of the tree."""
     levels = []
@@ -62,7 +62,7 @@ def _product(x, axes):
     return lax.squeeze(x, axes), levels
 
 
-@functools.partial(jax.jit, static_argnames="axes", inline=True)
+@functools.partial(compiled, static_argnames="axes")
 def _to_factors(g, levels, axes):
     g = lax.expand_dims(g, axes)
     for x in reversed(levels):

@@ -10,11 +10,11 @@ tie, but goes two by two, through arrays spread out with zeros.
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.rules.table import Recorded, register
 
 _UP = (("p", "x0", "x1"), ("q", "x2", "x3"), ("t", "p", "q"))
@@ -151,7 +151,7 @@ def _run_back(combine, pull, g, x, out, axis):
 
 
 # Compiled where values are concrete, and part of the program where they are traced.
-@functools.partial(jax.jit, static_argnums=(0, 2, 3), inline=True)
+@functools.partial(compiled, static_argnums=(0, 2, 3))
 def _values(primitive, x, axis, reverse):
     combine, _ = _combinations[primitive]
     x = lax.rev(x, (axis,)) if reverse else x
@@ -159,7 +159,7 @@ def _values(primitive, x, axis, reverse):
     return lax.rev(out, (axis,)) if reverse else out
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4), inline=True)
+@functools.partial(compiled, static_argnums=(0, 3, 4))
 def _cotangent(primitive, g, saved, axis, reverse):
     combine, pull = _combinations[primitive]
     g, x, out = (lax.rev(v, (axis,)) if reverse else v for v in (g, *saved))

@@ -29,6 +29,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.jax_versions import primitive
 from funcnn.autodiff.rules.table import Recorded, linear, no_derivative, register
 
@@ -129,10 +130,9 @@ _MANY = 8
 _extreme_windows = functools.partial(_windows, widest=_MANY)
 
 # One program when run eagerly, and the equations themselves when traced into a larger one.
-_compiled = functools.partial(jax.jit, inline=True)
 
 
-@_compiled(static_argnames=("windows", "largest"))
+@functools.partial(compiled, static_argnames=("windows", "largest"))
 def _extremes(x, windows, largest):
     """The largest (smallest) values, and which tap each came from, pass for pass."""
     x = windows.padded(x, -np.inf if largest else np.inf)
@@ -149,7 +149,7 @@ def _extremes(x, windows, largest):
     return x, sources
 
 
-@_compiled(static_argnames="windows")
+@functools.partial(compiled, static_argnames="windows")
 def _taken(x, sources, windows):
     """The elements of `x` from where `_extremes` found another array's."""
     x = windows.padded(x, 0)
@@ -160,7 +160,7 @@ def _taken(x, sources, windows):
     return x
 
 
-@_compiled(static_argnames=("windows", "shape"))
+@functools.partial(compiled, static_argnames=("windows", "shape"))
 def _given_back(g, sources, windows, shape):
     """`g` back at the elements it came from, in an operand of this shape.
 

@@ -102,7 +102,6 @@ for _primitive, _write in {
     "scatter-max": lax.scatter_max,
 }.items():
     _rows = functools.partial(_scatter, _write, (1,), (0,), (0,))
-    _windows = functools.partial(_scatter, _write, (1, 2), (), (0,))
     # JAX multiplies only by factors that are promised to be of different places
     _known = _primitive != "scatter-mul"
     for _name, _mode in _MODES.items():
@@ -111,10 +110,7 @@ for _primitive, _write in {
             _primitive,
             **{
                 f"rows_{_name}": Variant(
-                    _rows(_mode),
-                    (normal(5, 3), _i, normal(5, 3)),
-                    # JAX's gradient of what was clipped into bounds is that of what was dropped
-                    in_jax=_known and not (_primitive == "scatter" and _name == "clip"),
+                    _rows(_mode), (normal(5, 3), _i, normal(5, 3)), in_jax=_known
                 ),
                 f"apart_{_name}": (
                     _rows(_mode, unique_indices=True),
@@ -126,8 +122,34 @@ for _primitive, _write in {
         )
     case(
         _primitive,
+        nothing=Variant(_rows(), (normal(5, 3), indices(5, 0, 1), normal(0, 3)), in_jax=_known),
+        into_nothing=Variant(
+            _rows(_MODES["fill"]), (normal(0, 3), indices(5, 2, 1), normal(2, 3)), in_jax=False
+        ),
+        only_updates=Variant(
+            lambda i, u, rows=_rows: rows()(np.ones((5, 3), u.dtype), i, u),
+            (indices(5, 4, 1), normal(4, 3)),
+            in_jax=_known,
+        ),
+        only_operand=(
+            lambda x, i, rows=_rows: rows()(x, i, np.full((4, 3), 0.5, x.dtype)),
+            normal(5, 3),
+            indices(5, 4, 1),
+        ),
+    )
+# where the windows lie is one matter for all of them
+for _primitive, _write in {
+    "scatter": lax.scatter,
+    "scatter-mul": lax.scatter_mul,
+    "scatter-max": lax.scatter_max,
+}.items():
+    _known = _primitive != "scatter-mul"
+    case(
+        _primitive,
         windows=Variant(
-            _windows(_MODES["clip"]), (normal(5, 3), _FAR % 4, normal(5, 2, 3)), in_jax=_known
+            _scatter(_write, (1, 2), (), (0,), _MODES["clip"]),
+            (normal(5, 3), _FAR % 4, normal(5, 2, 3)),
+            in_jax=_known,
         ),
         # windows that span no axis and lie over one another in part
         corners=Variant(
@@ -150,24 +172,10 @@ for _primitive, _write in {
             (normal(4, 3), indices(4, 1), normal(3)),
             in_jax=_known,
         ),
-        nothing=Variant(_rows(), (normal(5, 3), indices(5, 0, 1), normal(0, 3)), in_jax=_known),
-        into_nothing=Variant(
-            _rows(_MODES["fill"]), (normal(0, 3), indices(5, 2, 1), normal(2, 3)), in_jax=False
-        ),
         batched=Variant(
             _scatter(_write, (2,), (1,), (1,), batch=((0,), (0,))),
             (normal(2, 3, 2), indices(3, 2, 4, 1), normal(2, 4, 2)),
             in_jax=_known,
-        ),
-        only_updates=Variant(
-            lambda i, u, rows=_rows: rows()(np.ones((5, 3), u.dtype), i, u),
-            (indices(5, 4, 1), normal(4, 3)),
-            in_jax=_known,
-        ),
-        only_operand=(
-            lambda x, i, rows=_rows: rows()(x, i, np.full((4, 3), 0.5, x.dtype)),
-            normal(5, 3),
-            indices(5, 4, 1),
         ),
     )
 case(

@@ -24,7 +24,7 @@ for _name, _draw in (
     case(
         _name,
         forwards=(_along(_run, 0, False), _draw(6)),
-        backwards=(_along(_run, 1, True), _draw(2, 5, 2)),
+        backwards=(_along(_run, 1, True), _draw(2, 5)),
         single=(_along(_run, 0, False), _draw(1, 3)),
         empty=(_along(_run, 0, True), _draw(0, 3)),
         nan=Variant(_along(_run, 0, True), (np.array([1, 2, 0, np.nan, 3, -2, 4]),), False),
