@@ -6,7 +6,7 @@
 [2.0, 4.0]
 """
 
-from funcnn.autodiff import grad, value_and_grad, vjp
+from funcnn.autodiff import grad, hessian, hvp, jacrev, value_and_grad, vjp
 
 __version__ = "0.1.0"
-__all__ = ["grad", "value_and_grad", "vjp"]
+__all__ = ["grad", "hessian", "hvp", "jacrev", "value_and_grad", "vjp"]

@@ -294,13 +294,16 @@ def _is_inexact_dtype(dtype: Any) -> bool:
 
 def zero_tangent(aval: Any) -> Any:
     """Zeros of the type that tangents and cotangents of such a value have: float0 for integers."""
-    if is_inexact(aval):
-        # a Python number makes weakly typed zeros, an array strongly typed ones
-        zero = np.zeros((), aval.dtype)
-        zeros = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
-        varying = tuple(aval.manual_axis_type.varying)  # between devices, in shard_map
-        return jax.lax.pcast(zeros, varying, to="varying") if varying else zeros
-    return np.zeros(aval.shape, jax.dtypes.float0)
+    return zeros(aval) if is_inexact(aval) else np.zeros(aval.shape, jax.dtypes.float0)
+
+
+def zeros(aval: Any) -> Any:
+    """Zeros of a type: shape, dtype, weak or not, the same or varying between devices."""
+    # a Python number makes weakly typed zeros, an array strongly typed ones
+    zero = np.zeros((), aval.dtype)
+    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+    varying = tuple(aval.manual_axis_type.varying)
+    return jax.lax.pcast(made, varying, to="varying") if varying else made
 
 
 def symbolic_zero(aval: Any) -> SymbolicZero:

@@ -103,7 +103,16 @@ def select_and_scatter(x):
 halved = custom_partitioning(lambda x: x / 2)
 halved.def_partition(lambda *_: None, lambda *_: None, sharding_rule="i j -> i j")
 
+
+def across_devices(f):
+    mesh = jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
+    whole = jax.sharding.PartitionSpec()
+    return jax.shard_map(f, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False)
+
+
 EXAMPLES = {
+    "pmax": across_devices(lambda x: lax.pmax(x, "i")),
+    "pmin": across_devices(lambda x: lax.pmin(x, "i")),
     "pure_callback": lambda x: jax.pure_callback(np.sin, LIKE_X, x),
     "io_callback": lambda x: io_callback(np.sin, LIKE_X, x),
     "ffi_call": lambda x: jax.ffi.ffi_call("of_nobody", LIKE_X)(x),

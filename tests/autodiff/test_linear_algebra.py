@@ -209,6 +209,15 @@ def test_what_jax_does_not_differentiate():
         assert_agree(all_of(funcnn.grad, 0)(matrix()), all_of(jax.grad, 1)(matrix()), 1e-12)
 
 
+@pytest.mark.parametrize("n", [64, 65])
+def test_cholesky_of_a_large_matrix(n):
+    """Then the product of two triangles is computed in parts."""
+    with jax.enable_x64(True):
+        x = np.random.default_rng(n).normal(size=(n, n)) / n
+        f = lambda x: jnp.sum(jnp.sin(jnp.linalg.cholesky(positive(x))))
+        assert_agree(jit(funcnn.grad(f))(x), jit(jax.grad(f))(x), 1e-12)
+
+
 def test_second_derivative_of_eigenvalues():
     """JAX has none: the eigenvectors on the way have a phase, on which nothing here depends."""
     with jax.enable_x64(True):

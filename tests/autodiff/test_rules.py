@@ -160,7 +160,8 @@ def test_second_order(primitive):
 
 
 def test_every_rule_has_a_case():
-    assert TABLE - set(CASES) == set()
+    not_on_cpus = {"ragged_all_to_all"}  # test_shard_map.py
+    assert TABLE - set(CASES) - not_on_cpus == set()
 
 
 @pytest.mark.parametrize("primitive", CASES)

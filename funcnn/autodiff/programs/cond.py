@@ -30,7 +30,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import zero_tangent
+from funcnn.autodiff.tracer import zero_tangent, zeros
 
 
 class Branch(NamedTuple):
@@ -136,10 +136,7 @@ def _there(branch: Branch, types: Sequence[Any]):
     def run(operands):
         env = {**program.constants, **dict(zip(program.operands, operands, strict=True))}
         evaluate(eqns, env)
-        added = [
-            env[kept[i]] if i in kept else lax.full(aval.shape, 0, aval.dtype)
-            for i, aval in enumerate(types)
-        ]
+        added = [env[kept[i]] if i in kept else zeros(aval) for i, aval in enumerate(types)]
         return [read(env, v) for v in program.outputs], added
 
     return run

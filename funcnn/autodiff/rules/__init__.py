@@ -1,6 +1,7 @@
 """One rule a primitive, in files by kind. table.py says how a rule is written."""
 
 from funcnn.autodiff.rules import (
+    collectives,
     contractions,
     convolution,
     discrete,
@@ -19,6 +20,7 @@ from funcnn.autodiff.rules import (
 )
 
 __all__ = [
+    "collectives",
     "contractions",
     "convolution",
     "discrete",

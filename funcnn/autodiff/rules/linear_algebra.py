@@ -125,7 +125,6 @@ def _solve(a, b):
     return _solve_triangular(lu, y, lower=False)
 
 
-# A = L Lᴴ: dL = L Φ(L⁻¹ dA L⁻ᴴ). Only the lower triangle of A is read.
 def _lower_product(factor, g):
     """The lower triangle of LᵀG for a lower triangular L, without most of what is not read."""
     n = factor.shape[-1]
@@ -140,6 +139,7 @@ def _lower_product(factor, g):
     return jnp.concatenate([left, jnp.concatenate([above, right], axis=-2)], axis=-1)
 
 
+# A = L Lᴴ: dL = L Φ(L⁻¹ dA L⁻ᴴ). Only the lower triangle of A is read.
 def _cholesky(g, out):
     factor = jnp.tril(out)
     inner = _mirrored(_lower_product(factor, g))

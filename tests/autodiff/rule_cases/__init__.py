@@ -1,6 +1,7 @@
 """The cases of all rules, in files by kind as the rules are. case.py says what a case is."""
 
 from . import (
+    collectives,
     contractions,
     convolution,
     discrete,
@@ -22,6 +23,7 @@ from .case import CASES
 
 __all__ = [
     "CASES",
+    "collectives",
     "contractions",
     "convolution",
     "discrete",

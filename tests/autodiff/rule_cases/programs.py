@@ -227,7 +227,7 @@ def _block(w, x):
 
 _policies = jax.checkpoint_policies
 case(
-    "checkpoint",
+    "remat2",
     **{
         name: (jax.checkpoint(_block, policy=policy), normal(2, 2), normal(2))
         for name, policy in {

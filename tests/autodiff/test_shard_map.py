@@ -1,0 +1,140 @@
+"""Programs on several devices, with the transposes of what passes between them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+import funcnn
+
+from .agreement import assert_agree
+
+X = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
+W = np.float32(0.7)
+
+
+def on_mesh(body, in_specs, out_specs, check_vma):
+    mesh = jax.make_mesh((2, 2), ("i", "j"), axis_types=(AxisType.Auto, AxisType.Auto))
+    return jax.shard_map(
+        body, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=check_vma
+    )
+
+
+def total(y):
+    return lax.psum(jnp.sum(y), ("i", "j"))
+
+
+def losses(check_vma):
+    """Scalar functions of X and W, by name."""
+    parts, whole = P("i", "j"), P()
+
+    def sums(x, w):
+        run = on_mesh(lambda x, w: total(jnp.sin(x * w) * x), (parts, whole), whole, check_vma)
+        return run(x, w)
+
+    def closed_over(x, w):
+        run = on_mesh(lambda x: total(jnp.sin(x * w)) * w, (parts,), whole, check_vma)
+        return run(x)
+
+    def stays_in_parts(x, w):
+        run = on_mesh(lambda x, w: jnp.exp(x * w) * x, (parts, whole), parts, check_vma)
+        return jnp.sum(jnp.sin(run(x, w)))
+
+    def loop(x, w):
+        def body(x, w):
+            x = lax.scan(lambda c, _: (jnp.sin(c * w), None), x, None, length=3)[0]
+            return total(x * x), x
+
+        s, y = on_mesh(body, (parts, whole), (whole, parts), check_vma)(x, w)
+        return s * jnp.sum(jnp.cos(y))
+
+    def branches(x, w):
+        body = lambda x, w: lax.cond(w > 0, lambda x: jnp.sin(x) * x, lambda x: x, x * w)
+        return jnp.sum(on_mesh(body, (parts, whole), parts, check_vma)(x, w) ** 2)
+
+    def gathered(x, w):
+        def body(x, w):
+            rows = lax.all_gather(jnp.sin(x), "i", axis=0, tiled=True)
+            return lax.psum_scatter(rows * w, "i", scatter_dimension=0, tiled=True)
+
+        return jnp.sum(jnp.cos(on_mesh(body, (parts, whole), parts, check_vma)(x, w)) * x)
+
+    def passed_on(x, w):
+        body = lambda x, w: lax.ppermute(jnp.sin(x) * w, "i", [(0, 1), (1, 0)]) * x
+        return jnp.sum(on_mesh(body, (parts, whole), parts, check_vma)(x, w) ** 2)
+
+    def turned(x, w):
+        body = lambda x, w: lax.all_to_all(jnp.sin(x) * w, "i", 0, 1, tiled=True)
+        return jnp.sum(
+            on_mesh(body, (parts, whole), parts, check_vma)(x, w) * x.reshape(2, 8).sum()
+        )
+
+    def mean(x, w):
+        body = lambda x, w: jnp.exp(x - lax.pmean(x * w, ("i", "j")))
+        return jnp.sum(on_mesh(body, (parts, whole), parts, check_vma)(x, w))
+
+    return {
+        f.__name__: f
+        for f in (
+            *(sums, closed_over, stays_in_parts, loop, branches),
+            *(gathered, passed_on, turned, mean),
+        )
+    }
+
+
+@pytest.mark.parametrize("check_vma", [True, False], ids=["checked", "unchecked"])
+@pytest.mark.parametrize("name", losses(True))
+def test_the_gradient_is_that_of_jax(name, check_vma):
+    f = losses(check_vma)[name]
+    both = [jax.jit(m.grad(f, (0, 1)))(X, W) for m in (funcnn, jax)]
+    assert_agree(*both, 1e-5)
+
+    def along(m):
+        towards = lambda x, w: jnp.vdot(m.grad(f)(x, w), jnp.cos(x)) + m.grad(f, 1)(x, w) ** 2
+        return jax.jit(m.grad(towards, (0, 1)))(X, W)
+
+    assert_agree(along(funcnn), along(jax), 2e-5)
+
+
+def test_eagerly():
+    f = losses(True)["loop"]
+    assert_agree(funcnn.grad(f, (0, 1))(X, W), jax.grad(f, (0, 1))(X, W), 1e-5)
+
+
+def test_it_is_the_gradient_on_one_device():
+    f = losses(True)["sums"]
+    assert_agree(
+        jax.jit(funcnn.grad(f, (0, 1)))(X, W),
+        jax.grad(lambda x, w: jnp.sum(jnp.sin(x * w) * x), (0, 1))(X, W),
+        1e-5,
+    )
+
+
+def test_in_vmap_with_a_named_axis():
+    f = lambda x: jnp.sum(jnp.sin(x) * lax.psum(x * x, "b") * lax.axis_index("b"))
+    ours, theirs = (jax.vmap(m.grad(f), axis_name="b")(X) for m in (funcnn, jax))
+    assert_agree(ours, theirs, 1e-5)
+
+
+def test_a_ragged_exchange_is_sent_back():
+    """CPUs have no such exchange, so it is looked at before it is compiled."""
+
+    def f(x):
+        def body(x):
+            sizes = jnp.array([1, 2], np.int32)
+            starts, received = jnp.array([0, 1], np.int32), jnp.array([1, 2], np.int32)
+            into = jnp.zeros(2, np.int32)
+            exchanged = lax.ragged_all_to_all(
+                jnp.sin(x), x * 2, starts, sizes, into, received, axis_name="i"
+            )
+            return exchanged * x
+
+        return jnp.sum(on_mesh(body, P("i"), P("i"), False)(x))
+
+    x = np.ones((8, 2), np.float32)
+    ours, theirs = (str(jax.make_jaxpr(m.grad(f))(x)) for m in (funcnn, jax))
+    for name in ("ragged_all_to_all[", "all_to_all["):
+        assert ours.count(name) >= theirs.count(name) > 0
