@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_leaves
 
-from funcnn.autodiff.tracer import is_inexact
+from funcnn.autodiff.tangents import is_inexact
 
 
 def check_callable(fun: Any) -> None:

@@ -24,7 +24,7 @@ from funcnn.autodiff.checks import (
     check_input,
     check_output_dtype,
 )
-from funcnn.autodiff.tracer import is_inexact
+from funcnn.autodiff.tangents import is_inexact
 from funcnn.autodiff.transforms import grad, of_argnums, one, vjp
 
 

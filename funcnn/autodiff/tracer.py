@@ -7,31 +7,22 @@ under which its cotangent will be found. Every primitive that JAX binds comes to
 written. So the tape is straight-line whatever Python control flow the function has.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from jax.core import Trace, Tracer
-from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive, set_current_trace, take_current_trace
 from jax.extend.core.primitives import jit_p
 
-from funcnn.autodiff import jax_versions
+from funcnn.autodiff import calls, jax_versions
 from funcnn.autodiff.compiling import concrete
-from funcnn.autodiff.rules.table import Recorded, no_gradient, not_differentiable, rule_for
-from funcnn.autodiff.source import current, users_line
+from funcnn.autodiff.rules.table import Recorded, rule_for
+from funcnn.autodiff.source import current
+from funcnn.autodiff.tangents import is_inexact
+from funcnn.autodiff.without_rule import check_that_none_is_needed
 
 Slot = int
-
-custom_rules = jax.make_user_context(True)
-"""Whether calls of `custom_jvp` and `custom_vjp` functions are differentiated by their rules.
-
-Within ``with custom_rules(False):`` they are differentiated by the code that the rules stand for.
-It is part of the keys of JAX's caches, and has to be part of those of ours that keep what was
-recorded.
-"""
 
 
 class Node(NamedTuple):
@@ -103,7 +94,11 @@ class TapeTrace(Trace):
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
         self.refs: dict[int, tuple[Any, Slot | None]] = {}  # see programs/references.py
         self._slots = slots  # given out so far
-        self._in_rule = False  # within a custom JVP rule
+        self.in_custom_rule = False  # then all that is tracked is a tangent (calls.py)
+
+    def track(self, value: Any, slot: Slot | None) -> Any:
+        """The value as a tracer, if it has a slot."""
+        return value if slot is None else TapeTracer(self, value, slot)
 
     def untrack(self, tracers: Sequence[Any]) -> tuple[list[Any], tuple[Slot | None, ...]]:
         """The values, and the slots of those that this trace tracks."""
@@ -114,7 +109,7 @@ class TapeTrace(Trace):
     def stage_value(self, val):
         [value], [slot] = self.untrack([val])
         value = self.parent.stage_value(value)
-        return value if slot is None else TapeTracer(self, value, slot)
+        return self.track(value, slot)
 
     def process_primitive(self, primitive, tracers, params, /):
         if primitive.name in on_the_trace:
@@ -127,14 +122,14 @@ class TapeTrace(Trace):
         if (
             rule is not None
             and primitive is jit_p
-            and (self._in_rule or _is_better_open(params["jaxpr"], values))
+            and (self.in_custom_rule or _is_better_open(params["jaxpr"], values))
         ):
             with set_current_trace(self):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
         with set_current_trace(self.parent):
             if rule is None:
-                if any(tracked) and primitive not in no_gradient:
-                    _check_not_differentiable(primitive, values, params)
+                if any(tracked):
+                    check_that_none_is_needed(primitive, values, params)
                 return primitive.bind(*values, **params)
             recorded = rule(primitive, values, tracked, params)
         outs = self.write(primitive, params, slots, recorded)
@@ -150,97 +145,12 @@ class TapeTrace(Trace):
         if any(slot is not None for slot in outputs):
             node = Node(primitive, params, inputs, tuple(outputs), recorded.backward, current())
             self.tape.append((node, recorded.saved))
-        return [
-            out if slot is None else TapeTracer(self, out, slot)
-            for out, slot in zip(recorded.outs, outputs, strict=True)
-        ]
+        return [self.track(out, slot) for out, slot in zip(recorded.outs, outputs, strict=True)]
 
-    def process_shard_map(self, primitive, fun, tracers, /, **params):
-        """Staged first, so that its rule finds a jaxpr, and what the function has closed over."""
-        outputs = []
-
-        def bound(*values):
-            outputs.append(primitive.bind(*values, subfuns=(fun,), **params))
-            return list(outputs[0])
-
-        staged = jax.make_jaxpr(bound)(*map(jax.typeof, tracers))
-        program = jax_versions.open_jaxpr(staged)
-        env = dict(zip(program.invars, tracers, strict=True))
-        env.update(zip(program.constvars, jax_versions.consts(staged), strict=True))
-        [eqn] = program.eqns
-        inputs = [env[v] for v in eqn.invars]
-        if any(isinstance(x, TapeTracer) and x._trace is self for x in inputs):
-            found = self.process_primitive(primitive, inputs, eqn.params)
-        else:
-            with set_current_trace(self.parent):
-                found = primitive.bind(*inputs, **primitive.get_bind_params(eqn.params))
-        return outputs[0].update(found)
-
-    def process_call(self, call_primitive, f, tracers, params, /):
-        """A call (`jax.extend.core.primitives.call_p`): its body is evaluated on this tape."""
-        with set_current_trace(self):
-            return f.call_wrapped(*tracers)
-
-    def process_custom_jvp_call(self, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
-        """The user's JVP rule, made reverse.
-
-        The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
-        slots of the inputs they belong to: what it does with them goes on the tape, and walking
-        that backwards is the rule's exact transpose. What is tracked within a rule is a tangent,
-        and what is done to a tangent is linear: there the function itself goes on the tape.
-        """
-        values, slots = self.untrack(tracers)
-        if all(slot is None for slot in slots):
-            with set_current_trace(self.parent):
-                return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
-        if self._in_rule or not custom_rules.value:
-            return self.process_call(primitive, fun, tracers, {})
-        absent = symbolic_zero if symbolic_zeros else zero_tangent
-        with set_current_trace(self.parent):
-            avals = [jax.typeof(value) for value in values]
-            tangents = [
-                absent(aval) if slot is None else TapeTracer(self, zero_tangent(aval), slot)
-                for aval, slot in zip(avals, slots, strict=True)
-            ]
-        self._in_rule = True
-        with set_current_trace(self):
-            outs = jvp.call_wrapped(*values, *tangents)
-        self._in_rule = False
-        primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
-        primals_out, _ = self.untrack(primals_out)
-        _, out_slots = self.untrack(tangents_out)
-        return [
-            out if slot is None else TapeTracer(self, out, slot)
-            for out, slot in zip(primals_out, out_slots, strict=True)
-        ]
-
-    def process_custom_vjp_call(
-        self, primitive, fun, fwd, bwd, tracers, /, *, out_trees, symbolic_zeros
-    ):
-        """The user's forward rule on the way there, the user's backward rule on the way back."""
-        if not custom_rules.value:
-            return self.process_call(primitive, fun, tracers, {})
-        values, slots = self.untrack(tracers)
-        params = {"out_trees": out_trees, "symbolic_zeros": symbolic_zeros}
-        with set_current_trace(self.parent):
-            if all(slot is None for slot in slots):
-                return primitive.bind(*values, subfuns=(fun, fwd, bwd), **params)
-            flat = [
-                x for pair in zip(values, (s is not None for s in slots), strict=True) for x in pair
-            ]
-            saved_and_outs = fwd.call_wrapped(*flat)
-        saved, outs = jax_versions.split_custom_vjp_forward(saved_and_outs, out_trees(), values)
-        avals = [jax.typeof(out) for out in outs]
-        backward = functools.partial(_custom_vjp_backward, bwd, avals, symbolic_zeros)
-        recorded = Recorded(outs, [True] * len(outs), saved, backward)
-        return self.write(primitive, params, slots, recorded)
-
-
-def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):
-    absent = symbolic_zero if symbolic_zeros else zero_tangent
-    gs = [absent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
-    cotangents = jax_versions.cotangents_of_custom_vjp(bwd.call_wrapped(*saved, *gs))
-    return [ct if is_array(ct) and is_inexact(ct) else None for ct in cotangents]
+    process_call = calls.call
+    process_custom_jvp_call = calls.custom_jvp_call
+    process_custom_vjp_call = calls.custom_vjp_call
+    process_shard_map = calls.shard_map
 
 
 def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
@@ -255,57 +165,3 @@ def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
 
 
 _SMALL = 10  # equations; jax.nn.log_softmax has 9. Measured: benchmarks/step_cost.py
-
-
-def _check_not_differentiable(primitive: Primitive, values: Any, params: dict[str, Any]) -> None:
-    """A primitive without a rule is right only if nothing it gives out could have a gradient.
-
-    Asked before it is evaluated: it may be a call of the user's own that does something.
-    """
-    out = jax.eval_shape(functools.partial(primitive.bind, **params), *values)
-    if any(is_inexact(o) for o in jax.tree.leaves(out)):
-        if primitive in not_differentiable:
-            raise NotImplementedError(
-                f"The primitive '{primitive}', reached at {users_line()}, has no derivative: "
-                f"{not_differentiable[primitive]}. Where no gradient is meant to flow, keep the "
-                "input out with jax.lax.stop_gradient."
-            )
-        raise NotImplementedError(
-            f"funcnn has no VJP rule for the primitive '{primitive}', reached at {users_line()}. "
-            "Add one with funcnn.autodiff.defvjp (its docstring shows how), or, where no gradient "
-            "is meant to flow, keep the input out with jax.lax.stop_gradient."
-        )
-
-
-def is_array(x: Any) -> bool:
-    """Is this a value JAX computes with (and not one of its symbolic zeros)?"""
-    return isinstance(x, (jax.Array, np.ndarray, np.generic, float, complex))
-
-
-def is_inexact(x: Any) -> bool:
-    """Is this a value that can have a gradient: of real or complex floating point type?"""
-    return _is_inexact_dtype(x.dtype if hasattr(x, "dtype") else jax.typeof(x).dtype)
-
-
-@functools.cache
-def _is_inexact_dtype(dtype: Any) -> bool:
-    return jax.dtypes.issubdtype(dtype, np.inexact)
-
-
-def zero_tangent(aval: Any) -> Any:
-    """Zeros of the type that tangents and cotangents of such a value have: float0 for integers."""
-    return zeros(aval) if is_inexact(aval) else np.zeros(aval.shape, jax.dtypes.float0)
-
-
-def zeros(aval: Any) -> Any:
-    """Zeros of a type: shape, dtype, weak or not, the same or varying between devices."""
-    # a Python number makes weakly typed zeros, an array strongly typed ones
-    zero = np.zeros((), aval.dtype)
-    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
-    varying = tuple(aval.manual_axis_type.varying)
-    return jax.lax.pcast(made, varying, to="varying") if varying else made
-
-
-def symbolic_zero(aval: Any) -> SymbolicZero:
-    """The zero that JAX hands to rules with `symbolic_zeros=True`."""
-    return SymbolicZero(aval.to_tangent_aval())

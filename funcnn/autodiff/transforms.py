@@ -30,7 +30,8 @@ from funcnn.autodiff.checks import (
     check_scalar,
     positions_of,
 )
-from funcnn.autodiff.tracer import is_inexact, record, zero_tangent
+from funcnn.autodiff.tangents import is_inexact, zero_tangent
+from funcnn.autodiff.tracer import record
 
 
 def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> Any:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
-from funcnn.autodiff.tracer import is_inexact
+from funcnn.autodiff.tangents import is_inexact
 from funcnn.testing.vectors import Space, pack, space_of
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from funcnn.autodiff.tracer import is_inexact
+from funcnn.autodiff.tangents import is_inexact
 from funcnn.testing.arguments import Function
 from funcnn.testing.problem import FUNCNN, JAX, PRIMAL, Problem, compiled
 from funcnn.testing.vectors import pack, space_of, unit_of, unpack, wide

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from funcnn.autodiff import vjp
-from funcnn.autodiff.tracer import custom_rules
+from funcnn.autodiff.calls import custom_rules
 from funcnn.testing.vectors import Space, pack, rounded, unpack
 
 Leaves = list[Any]

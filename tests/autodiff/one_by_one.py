@@ -1,8 +1,8 @@
 """Programs evaluated equation by equation, without compiling them.
 
 What is compared is what a transform traced. To compile it would take most of the time, and the
-thousands of programs of test_random_programs.py would take days; single primitives JAX compiles
-once for each shape.
+thousands of programs of test_random_programs.py would take days. Single primitives JAX compiles
+once for each shape; of the most frequent ones NumPy needs not even that.
 """
 
 import jax
@@ -29,17 +29,83 @@ def compute(closed, args):
     jaxpr = getattr(closed, "jaxpr", closed)
     env = dict(zip(jaxpr.invars, args, strict=True))
     env.update(zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True))
-    read = lambda v: v.val if isinstance(v, Literal) else env[v]
+    read = lambda v: np.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else env[v]
     for eqn in jaxpr.eqns:
         values = list(map(read, eqn.invars))
         name = eqn.primitive.name
-        if name in PROGRAMS:
+        if name in BY_NUMPY and all(x.dtype in NUMBERS for x in values):
+            with np.errstate(all="ignore"):
+                outs = [BY_NUMPY[name](eqn, *map(np.asarray, values))]
+        elif name in PROGRAMS:
             outs = PROGRAMS[name](eqn.params, values)
         else:
             outs = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
             outs = outs if eqn.primitive.multiple_results else [outs]
         env.update(zip(eqn.outvars, outs, strict=True))
     return list(map(read, jaxpr.outvars))
+
+
+def _elementwise(function):
+    return lambda eqn, *values: function(*values)
+
+
+def _broadcast(eqn, x):
+    shape = [1] * len(eqn.params["shape"])
+    for size, axis in zip(x.shape, eqn.params["broadcast_dimensions"], strict=True):
+        shape[axis] = size
+    return np.broadcast_to(x.reshape(shape), eqn.params["shape"])
+
+
+def _select(eqn, which, *cases):
+    return np.where(which, cases[1], cases[0]) if which.dtype == bool else np.choose(which, cases)
+
+
+def _reshape(eqn, x):
+    order = eqn.params["dimensions"]
+    return (x if order is None else np.transpose(x, order)).reshape(eqn.params["new_sizes"])
+
+
+def _convert(eqn, x):
+    to = np.dtype(eqn.params["new_dtype"])
+    return (x.real if x.dtype.kind == "c" and to.kind != "c" else x).astype(to)
+
+
+def _slice(eqn, x):
+    starts, limits = eqn.params["start_indices"], eqn.params["limit_indices"]
+    strides = eqn.params["strides"] or (1,) * x.ndim
+    return x[tuple(map(slice, starts, limits, strides))]
+
+
+NUMBERS = {np.dtype(t) for t in ("bool", "int32", "int64", "float64", "complex128")}
+BY_NUMPY = {
+    **{name: _elementwise(getattr(np, name)) for name in ("sin", "cos", "tanh", "exp", "log")},
+    **{name: _elementwise(getattr(np, name)) for name in ("sign", "abs", "sqrt", "log1p", "real")},
+    "neg": _elementwise(np.negative),
+    "add": _elementwise(np.add),
+    "add_any": _elementwise(np.add),
+    "sub": _elementwise(np.subtract),
+    "mul": _elementwise(np.multiply),
+    "div": lambda eqn, x, y: x / y if x.dtype.kind in "fc" else np.asarray(jax.lax.div(x, y)),
+    "max": _elementwise(np.maximum),
+    "min": _elementwise(np.minimum),
+    "eq": _elementwise(np.equal),
+    "ne": _elementwise(np.not_equal),
+    "lt": _elementwise(np.less),
+    "le": _elementwise(np.less_equal),
+    "gt": _elementwise(np.greater),
+    "ge": _elementwise(np.greater_equal),
+    "square": _elementwise(np.square),
+    "select_n": _select,
+    "convert_element_type": _convert,
+    "broadcast_in_dim": _broadcast,
+    "reshape": _reshape,
+    "squeeze": lambda eqn, x: np.squeeze(x, eqn.params["dimensions"]),
+    "transpose": lambda eqn, x: np.transpose(x, eqn.params["permutation"]),
+    "slice": _slice,
+    "rev": lambda eqn, x: np.flip(x, eqn.params["dimensions"]),
+    "concatenate": lambda eqn, *xs: np.concatenate(xs, eqn.params["dimension"]),
+    "reduce_sum": lambda eqn, x: np.sum(x, eqn.params["axes"], dtype=x.dtype),
+}
 
 
 def _scan(params, values):
@@ -59,8 +125,12 @@ def _scan(params, values):
 
 def _while(params, values):
     of_cond, of_body, carried = _groups(values, params["cond_nconsts"], params["body_nconsts"])
-    while compute(params["cond_jaxpr"], [*of_cond, *carried])[0]:
-        carried = compute(params["body_jaxpr"], [*of_body, *carried])
+    while np.any(going := np.asarray(compute(params["cond_jaxpr"], [*of_cond, *carried])[0])):
+        made = compute(params["body_jaxpr"], [*of_body, *carried])
+        if going.ndim:  # mapped: those that are done stay what they are
+            wide = lambda x, going=going: going.reshape(going.shape + (1,) * (x.ndim - going.ndim))
+            made = [np.where(wide(new), new, old) for new, old in zip(made, carried, strict=True)]
+        carried = made
     return carried
 
 

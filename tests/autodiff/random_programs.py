@@ -42,9 +42,7 @@ class Inputs(NamedTuple):
 def inputs(seed: int) -> Inputs:
     draw = np.random.default_rng(seed).standard_normal
     v = draw(SIZE)
-    return Inputs(
-        *map(jnp.asarray, (draw(), v, draw((SIZE, SIZE)), draw(SIZE) + 1j * draw(SIZE)))
-    )
+    return Inputs(*map(jnp.asarray, (draw(), v, draw((SIZE, SIZE)), draw(SIZE) + 1j * draw(SIZE))))
 
 
 # --- operations: the names of the parameters say what they take: x anything real, s, v, m, z, and
@@ -111,7 +109,7 @@ OPERATIONS: dict[str, Any] = {
     "roll": lambda m, k: jnp.roll(m, k, k % 2),
     "stack": lambda v, s: jnp.stack([v, v * s, jnp.sin(v)]),
     "concatenate": lambda m, v: jnp.concatenate([m[1:], v[None], m[:1] * v]),
-    "pad": lambda v, s: lax.pad(v, s, [(2, -1, 1)]),
+    "pad": lambda v, s: lax.pad(v * s, s, [(2, -1, 1)]),
     "mean": lambda m, k: m.mean(axis=k % 2),
     "total": lambda v: v.sum() / 2,
     "maximum of": lambda m, k: m.max(axis=k % 2),
@@ -144,16 +142,17 @@ OPERATIONS: dict[str, Any] = {
     "set": lambda m, v, k: m.at[:, k % SIZE].set(v),
     "set twice": lambda v, s: v.at[jnp.array([0, 2])].set(jnp.sin(s)),
     "add at": lambda v, s: v.at[jnp.array([1, 1])].add(s) / 2,
-    "multiply at": lambda v, s: v.at[jnp.array([0, 2])].multiply(
-        jnp.cos(s), unique_indices=True
-    ),
+    "multiply at": lambda v, s: v.at[jnp.array([0, 2])].multiply(jnp.cos(s), unique_indices=True),
     "max at": lambda m, v: m.at[jnp.argmax(v)].max(v),
     "min at": lambda v, s: v.at[jnp.array([0, 1])].min(s),
     # windows
     "convolution": lambda v, k: jnp.convolve(v, v[:2], mode=["full", "same", "valid"][k % 3]) / 2,
     "image convolution": lambda m, k: (
         lax.conv_general_dilated(
-            m[None, :, :, None], m[:2, :2, None, None], (1 + k % 2, 1), [(1, 0), (0, 1)],
+            m[None, :, :, None],
+            m[:2, :2, None, None],
+            (1 + k % 2, 1),
+            [(1, 0), (0, 1)],
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )[0, ..., 0]
         / 3
@@ -182,9 +181,7 @@ OPERATIONS: dict[str, Any] = {
     "singular values": lambda m: jnp.linalg.svd(APART + tame(m), compute_uv=False) / 4,
     "polar": lambda m: (lambda u, s, vt: u @ vt)(*jnp.linalg.svd(APART + tame(m))),
     "eigenvalues": lambda m: jnp.sin(jnp.linalg.eigvals(APART + tame(m))),
-    "tridiagonal": lambda v, m: lax.linalg.tridiagonal_solve(
-        v, 5 + jnp.sin(v), v[::-1], m
-    ),
+    "tridiagonal": lambda v, m: lax.linalg.tridiagonal_solve(v, 5 + jnp.sin(v), v[::-1], m),
     "expm": lambda m: jax.scipy.linalg.expm(tame(m) / 4) / 2,
     # complex
     "complex": lambda v, x: lax.complex(v, jnp.cos(x).sum() * v),
@@ -532,7 +529,7 @@ REPEATED = {"scan", "fori", "while", "lax map", "map"}
 
 def evaluate(program, trips, start: Inputs):
     """A scalar made of every other value that the program made: some are so never used."""
-    values = run(program, Values({kind: [x] for kind, x in zip("svmz", start)}, trips))
+    values = run(program, Values({kind: [x] for kind, x in zip("svmz", start, strict=True)}, trips))
     used = [x for of_kind in values.of_kind.values() for x in of_kind[::-2]]
     return sum(jnp.mean(jnp.sin(jnp.abs(x) if jnp.iscomplexobj(x) else x)) for x in used)
 

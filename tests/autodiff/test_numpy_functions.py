@@ -207,6 +207,16 @@ def test_products_of_segments():
             assert_agree(ours(np.array(x)), theirs(np.array(x)), 1e-13)
 
 
+def test_initial_value_of_a_reduction():
+    """JAX has no gradient for it."""
+    reduced = lambda x, init: jax.lax.reduce(x, init, jnp.logaddexp, (0,))
+    by_hand = lambda x, init: logsumexp(jnp.append(x, init))
+    with jax.enable_x64(True):
+        ours = funcnn.value_and_grad(reduced, (0, 1))(V, np.float64(0.3))
+        theirs = jax.value_and_grad(by_hand, (0, 1))(V, np.float64(0.3))
+        assert_agree(ours, theirs, 1e-14)
+
+
 def test_apply_says_what_to_write_instead():
     with pytest.raises(NotImplementedError, match=r"x\.at\[i\]\.set\(f\(x\[i\]\)\)"):
         funcnn.grad(lambda x: x.at[jnp.array([0, 2])].apply(jnp.sin).sum())(V)

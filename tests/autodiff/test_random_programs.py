@@ -24,7 +24,14 @@ import funcnn
 from .one_by_one import traced
 from .random_programs import TRIPS, evaluate, inputs, programs
 
-EXAMPLES = int(os.environ.get("FUNCNN_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("FUNCNN_EXAMPLES", "25"))
+NOT_IN_JAX = (
+    "not implemented",
+    "Derivatives of non-symmetric eigenvectors",
+    "can't apply forward-mode autodiff",  # to a custom_vjp function
+    "select cases must have the same shapes",  # clamp, some of its bounds mapped
+    "reduce_precision does not accept dtype complex",  # a policy of checkpoint keeps such a value
+)
 ROUNDING = 1e-10  # relative to the largest entry of the whole gradient
 
 
@@ -95,15 +102,15 @@ def difference(ours, theirs):
     if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
         return np.inf
     scale = np.abs(theirs[finite]).max(initial=0.0)
-    return np.nan_to_num(np.abs(ours - theirs)[finite].max(initial=0.0) / (scale or 1.0), nan=np.inf)
+    return np.nan_to_num(
+        np.abs(ours - theirs)[finite].max(initial=0.0) / (scale or 1.0), nan=np.inf
+    )
 
 
 def digits(mode, program, start, expected):
     """How far apart JAX's own results are at points that are nearly the same."""
     draw = np.random.default_rng(0).uniform
-    near = [
-        jax.tree.map(lambda x: x * (1 + 1e-14 * draw(-1, 1, x.shape)), start) for _ in range(2)
-    ]
+    near = [jax.tree.map(lambda x: x * (1 + 1e-14 * draw(-1, 1, x.shape)), start) for _ in range(2)]
     return max(difference(by_jax(mode, program, x), expected) for x in near)
 
 
@@ -121,7 +128,14 @@ def check(mode, program, start):
     """Raises where they differ; the program, drawn ever smaller by hypothesis, is the repro."""
     with jax.enable_x64(True):
         start = inputs(start)
-        ours, theirs = by_funcnn(mode, program, start), by_jax(mode, program, start)
+        try:
+            theirs = by_jax(mode, program, start)
+        except (NotImplementedError, TypeError) as error:
+            if not any(known in str(error) for known in NOT_IN_JAX):
+                raise
+            counted[mode, "not in JAX"] += 1
+            return
+        ours = by_funcnn(mode, program, start)
         leaves, leaves_jax = jax.tree.leaves(ours), jax.tree.leaves(theirs)
         assert [(x.shape, x.dtype) for x in leaves] == [(x.shape, x.dtype) for x in leaves_jax]
         off = difference(ours, theirs)
@@ -148,7 +162,12 @@ def over(modes, programs, share):
     return of
 
 
-@over(FIRST, programs(1, 20, 2) | programs(30, 120, 2), 0.8)
+SMALL = programs(1, 12, 2) | programs(1, 40, 1)
+# with the steps of the blocks in them up to several hundred: longer runs have them
+LARGE = programs(1, 25, 2) | programs(60, 150, 2)
+
+
+@over(FIRST, SMALL | LARGE if EXAMPLES >= 100 else SMALL, 0.8)
 def test_gradients_are_those_of_jax(mode, program, start):
     check(mode, program, start)
 

@@ -472,6 +472,18 @@ def test_the_pullback_is_a_pytree_of_its_residuals():
     assert_agree(residual, X, 0.0)
 
 
+def test_the_pullback_holds_nothing_twice_and_nothing_unreached():
+    def f(x):
+        jnp.log(x)  # no cotangent comes here
+        return jnp.sin(x) * jnp.exp(x)
+
+    _, pullback = funcnn.vjp(f, X)
+    kept = jax.tree.leaves(pullback)  # x for sin, both factors; exp keeps its output, a factor
+    assert len(kept) == 3
+    for expected in (X, jnp.sin(X), jnp.exp(X)):
+        assert sum(bool(jnp.array_equal(expected, residual)) for residual in kept) == 1
+
+
 def test_the_pullback_comes_out_of_and_goes_into_vmap():
     gs = jax.tree.map(lambda g: jnp.stack([g, -g, 3 * g]), G)
     both(lambda m: jax.vmap(m.vjp(mixed, X)[1])(gs))

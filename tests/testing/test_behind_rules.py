@@ -9,7 +9,7 @@ import pytest
 from jax.extend.core import jaxpr_as_fun
 
 import funcnn
-from funcnn.autodiff.tracer import custom_rules
+from funcnn.autodiff.calls import custom_rules
 
 
 @jax.custom_vjp

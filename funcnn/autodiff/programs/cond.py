@@ -30,7 +30,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import zero_tangent, zeros
+from funcnn.autodiff.tangents import zero_tangent, zeros
 
 
 class Branch(NamedTuple):

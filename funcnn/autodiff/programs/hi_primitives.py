@@ -11,9 +11,10 @@ from jax import lax
 from jax.experimental import hijax
 
 from funcnn.autodiff import jax_versions
+from funcnn.autodiff.calls import custom_rules
 from funcnn.autodiff.programs.opened import on_a_tape
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import custom_rules, zero_tangent
+from funcnn.autodiff.tangents import zero_tangent
 
 
 def hi_rule(primitive, values, tracked, params) -> Recorded:

@@ -20,9 +20,11 @@ from jax.extend.core.primitives import add_jaxvals_p, jit_p
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
+from funcnn.autodiff.calls import custom_rules
 from funcnn.autodiff.programs.cut import minimum_cut
 from funcnn.autodiff.rules.table import no_gradient, on_change
-from funcnn.autodiff.tracer import custom_rules, is_inexact, record, zero_tangent
+from funcnn.autodiff.tangents import is_inexact, zero_tangent
+from funcnn.autodiff.tracer import record
 
 
 class Joint(NamedTuple):

@@ -12,7 +12,7 @@ from jax.extend.core.primitives import linear_solve_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.programs.jit import as_one_call
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import zero_tangent
+from funcnn.autodiff.tangents import zero_tangent
 
 
 def linear_solve_rule(primitive, values, tracked, params) -> Recorded:

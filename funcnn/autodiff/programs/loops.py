@@ -6,7 +6,7 @@ from typing import Any
 from jax import lax
 
 from funcnn.autodiff.programs.joint import Halves, present_after, reached
-from funcnn.autodiff.tracer import zero_tangent
+from funcnn.autodiff.tangents import zero_tangent
 
 
 def tracked_in_any(

@@ -14,7 +14,8 @@ from jax.extend.core.primitives import call_p, closed_call_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward as walk
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import record, zero_tangent
+from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tracer import record
 
 
 def on_a_tape(

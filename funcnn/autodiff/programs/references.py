@@ -16,7 +16,8 @@ from jax.extend.core.primitives import call_p, closed_call_p, get_p, jit_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded
 from funcnn.autodiff.source import users_line
-from funcnn.autodiff.tracer import TapeTrace, TapeTracer, is_inexact, on_the_trace
+from funcnn.autodiff.tangents import is_inexact
+from funcnn.autodiff.tracer import TapeTrace, on_the_trace
 
 
 def _new_ref(trace: TapeTrace, primitive, tracers, params):
@@ -137,7 +138,7 @@ def _slot(trace, ref):
 
 def _followed(trace, value, slot):
     """A value with the slot of another that it equals."""
-    return value if slot is None or not is_inexact(value) else TapeTracer(trace, value, slot)
+    return trace.track(value, slot if is_inexact(value) else None)
 
 
 def _views(params: dict[str, Any], where: Sequence[Any]) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tracer import zero_tangent
+from funcnn.autodiff.tangents import zero_tangent
 
 
 def shard_map_rule(primitive, values, tracked, params) -> Recorded:

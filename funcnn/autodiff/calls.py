@@ -1,0 +1,108 @@
+"""Functions that JAX hands to a trace whole, with the user's rule for them: what goes on the tape.
+
+Each takes the `TapeTrace`, of which it is a method, and the arguments that JAX gives it.
+"""
+
+import functools
+
+import jax
+from jax.extend.core import set_current_trace
+
+from funcnn.autodiff import jax_versions
+from funcnn.autodiff.rules.table import Recorded
+from funcnn.autodiff.tangents import is_array, is_inexact, symbolic_zero, zero_tangent
+
+custom_rules = jax.make_user_context(True)
+"""Whether calls of `custom_jvp` and `custom_vjp` functions are differentiated by their rules.
+
+Within ``with custom_rules(False):`` they are differentiated by the code that the rules stand for.
+It is part of the keys of JAX's caches, and has to be part of those of ours that keep what was
+recorded.
+"""
+
+
+def shard_map(trace, primitive, fun, tracers, /, **params):
+    """Staged first, so that its rule finds a jaxpr, and what the function has closed over."""
+    outputs = []
+
+    def bound(*values):
+        outputs.append(primitive.bind(*values, subfuns=(fun,), **params))
+        return list(outputs[0])
+
+    staged = jax.make_jaxpr(bound)(*map(jax.typeof, tracers))
+    program = jax_versions.open_jaxpr(staged)
+    env = dict(zip(program.invars, tracers, strict=True))
+    env.update(zip(program.constvars, jax_versions.consts(staged), strict=True))
+    [eqn] = program.eqns
+    inputs = [env[v] for v in eqn.invars]
+    _, slots = trace.untrack(inputs)
+    if any(slot is not None for slot in slots):
+        found = trace.process_primitive(primitive, inputs, eqn.params)
+    else:
+        with set_current_trace(trace.parent):
+            found = primitive.bind(*inputs, **primitive.get_bind_params(eqn.params))
+    return outputs[0].update(found)
+
+
+def call(trace, call_primitive, f, tracers, params, /):
+    """A call (`jax.extend.core.primitives.call_p`): its body is evaluated on this tape."""
+    with set_current_trace(trace):
+        return f.call_wrapped(*tracers)
+
+
+def custom_jvp_call(trace, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
+    """The user's JVP rule, made reverse.
+
+    The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
+    slots of the inputs they belong to: what it does with them goes on the tape, and walking
+    that backwards is the rule's exact transpose. What is tracked within a rule is a tangent,
+    and what is done to a tangent is linear: there the function itself goes on the tape.
+    """
+    values, slots = trace.untrack(tracers)
+    if all(slot is None for slot in slots):
+        with set_current_trace(trace.parent):
+            return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
+    if trace.in_custom_rule or not custom_rules.value:
+        return call(trace, primitive, fun, tracers, {})
+    absent = symbolic_zero if symbolic_zeros else zero_tangent
+    with set_current_trace(trace.parent):
+        avals = [jax.typeof(value) for value in values]
+        tangents = [
+            absent(aval) if slot is None else trace.track(zero_tangent(aval), slot)
+            for aval, slot in zip(avals, slots, strict=True)
+        ]
+    trace.in_custom_rule = True
+    with set_current_trace(trace):
+        outs = jvp.call_wrapped(*values, *tangents)
+    trace.in_custom_rule = False
+    primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
+    primals_out, _ = trace.untrack(primals_out)
+    _, out_slots = trace.untrack(tangents_out)
+    return [trace.track(out, slot) for out, slot in zip(primals_out, out_slots, strict=True)]
+
+
+def custom_vjp_call(trace, primitive, fun, fwd, bwd, tracers, /, *, out_trees, symbolic_zeros):
+    """The user's forward rule on the way there, the user's backward rule on the way back."""
+    if not custom_rules.value:
+        return call(trace, primitive, fun, tracers, {})
+    values, slots = trace.untrack(tracers)
+    params = {"out_trees": out_trees, "symbolic_zeros": symbolic_zeros}
+    with set_current_trace(trace.parent):
+        if all(slot is None for slot in slots):
+            return primitive.bind(*values, subfuns=(fun, fwd, bwd), **params)
+        flat = [
+            x for pair in zip(values, (s is not None for s in slots), strict=True) for x in pair
+        ]
+        saved_and_outs = fwd.call_wrapped(*flat)
+    saved, outs = jax_versions.split_custom_vjp_forward(saved_and_outs, out_trees(), values)
+    avals = [jax.typeof(out) for out in outs]
+    backward = functools.partial(_custom_vjp_backward, bwd, avals, symbolic_zeros)
+    recorded = Recorded(outs, [True] * len(outs), saved, backward)
+    return trace.write(primitive, params, slots, recorded)
+
+
+def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):
+    absent = symbolic_zero if symbolic_zeros else zero_tangent
+    gs = [absent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
+    cotangents = jax_versions.cotangents_of_custom_vjp(bwd.call_wrapped(*saved, *gs))
+    return [ct if is_array(ct) and is_inexact(ct) else None for ct in cotangents]

@@ -1,0 +1,42 @@
+"""What can have a gradient, and what stands for a gradient of zero."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
+
+
+def is_array(x: Any) -> bool:
+    """Is this a value JAX computes with (and not one of its symbolic zeros)?"""
+    return isinstance(x, (jax.Array, np.ndarray, np.generic, float, complex))
+
+
+def is_inexact(x: Any) -> bool:
+    """Is this a value that can have a gradient: of real or complex floating point type?"""
+    return _is_inexact_dtype(x.dtype if hasattr(x, "dtype") else jax.typeof(x).dtype)
+
+
+@functools.cache
+def _is_inexact_dtype(dtype: Any) -> bool:
+    return jax.dtypes.issubdtype(dtype, np.inexact)
+
+
+def zero_tangent(aval: Any) -> Any:
+    """Zeros of the type that tangents and cotangents of such a value have: float0 for integers."""
+    return zeros(aval) if is_inexact(aval) else np.zeros(aval.shape, jax.dtypes.float0)
+
+
+def zeros(aval: Any) -> Any:
+    """Zeros of a type: shape, dtype, weak or not, the same or varying between devices."""
+    # a Python number makes weakly typed zeros, an array strongly typed ones
+    zero = np.zeros((), aval.dtype)
+    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+    varying = tuple(aval.manual_axis_type.varying)
+    return jax.lax.pcast(made, varying, to="varying") if varying else made
+
+
+def symbolic_zero(aval: Any) -> SymbolicZero:
+    """The zero that JAX hands to rules with `symbolic_zeros=True`."""
+    return SymbolicZero(aval.to_tangent_aval())
