@@ -16,6 +16,7 @@ import math
 import weakref
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -39,6 +40,8 @@ CHECKPOINTS = 32
 def while_rule(primitive, values, tracked, params) -> Recorded:
     cond, body = params["cond_jaxpr"], params["body_jaxpr"]
     counts = params["cond_nconsts"], params["body_nconsts"]
+    if jax_versions.open_jaxpr(cond).outvars[0].aval.shape:
+        return _row_by_row(cond, body, values, tracked, *counts)
     made = once(
         body,
         ("while", weakref.ref(cond), counts, tracked),
@@ -48,6 +51,51 @@ def while_rule(primitive, values, tracked, params) -> Recorded:
 
 
 register(lax.while_p, while_rule)
+
+
+def _row_by_row(cond, body, values, tracked, cond_nconsts, body_nconsts) -> Recorded:
+    """What `vmap` makes of a loop that some rows leave before others.
+
+    It goes on while any row does, and a row that is done stays as it is. As a loop that says so
+    itself, the constants of the condition are also some of the body's.
+    """
+
+    def make():
+        goes_on, step = _function_of(cond), _function_of(body)
+
+        def any_goes_on(for_cond, state):
+            return [jnp.any(goes_on(*for_cond, *state)[0])]
+
+        def step_of_some(for_cond, for_body, state):
+            [going] = goes_on(*for_cond, *state)
+            return [
+                jnp.where(lax.broadcast_in_dim(going, new.shape, range(going.ndim)), new, old)
+                for new, old in zip(step(*for_body, *state), state, strict=True)
+            ]
+
+        of_cond = [v.aval for v in jax_versions.open_jaxpr(cond).invars]
+        of_body = [v.aval for v in jax_versions.open_jaxpr(body).invars]
+        for_cond, state = of_cond[:cond_nconsts], of_cond[cond_nconsts:]
+        for_body = of_body[:body_nconsts]
+        return (
+            jax.make_jaxpr(any_goes_on)(for_cond, state),
+            jax.make_jaxpr(step_of_some)(for_cond, for_body, state),
+        )
+
+    cond, body = once(body, ("while row by row", weakref.ref(cond)), make)
+    twice = values[:cond_nconsts], tracked[:cond_nconsts]
+    recorded = while_rule(
+        lax.while_p,
+        [*twice[0], *values],
+        (*twice[1], *tracked),
+        {
+            "cond_jaxpr": cond,
+            "body_jaxpr": body,
+            "cond_nconsts": cond_nconsts,
+            "body_nconsts": cond_nconsts + body_nconsts,
+        },
+    )
+    return recorded._replace(backward=lambda saved, gs: recorded.backward(saved, gs)[cond_nconsts:])
 
 
 def _loops(cond, body, tracked, cond_nconsts, body_nconsts):

@@ -5,9 +5,21 @@ For Y = XW: the cotangent of X is G Wᵀ and that of W is Xᵀ G (deck B, row 26
 
 from typing import NamedTuple
 
+import jax
+import numpy as np
 from jax import lax
 
 from funcnn.autodiff.rules.table import linear
+
+
+def _of_type(product, aval):
+    """In the type of the operand: of a complex product, one that is real gets the real part."""
+    if product.dtype == aval.dtype:
+        return product
+    complex_product = jax.dtypes.issubdtype(product.dtype, np.complexfloating)
+    if complex_product and not jax.dtypes.issubdtype(aval.dtype, np.complexfloating):
+        product = lax.real(product)
+    return lax.convert_element_type(product, aval.dtype)
 
 
 def _to_left(g, other, aval, dimension_numbers, precision, preferred_element_type, g_first):
@@ -34,7 +46,7 @@ def _to_left(g, other, aval, dimension_numbers, precision, preferred_element_typ
     contracted = [m for _, m in sorted(zip(others, mine, strict=True))]
     order = [*my_batch, *my_own, *contracted]
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
-    return product if product.dtype == aval.dtype else lax.convert_element_type(product, aval.dtype)
+    return _of_type(product, aval)
 
 
 def _swap(dimension_numbers):
@@ -94,7 +106,7 @@ def _ragged_dot(x, y, sizes, numbers, order, aval, precision, preferred_element_
         preferred_element_type=preferred_element_type,
     )
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
-    return product if product.dtype == aval.dtype else lax.convert_element_type(product, aval.dtype)
+    return _of_type(product, aval)
 
 
 def _paired(mine, others):

@@ -16,8 +16,11 @@ from funcnn.autodiff.rules.table import elementwise, unbroadcast
 
 
 def _c(value, like):
-    """A constant of the dtype of `like`; lax broadcasts it."""
-    return np.asarray(value, like.dtype)
+    """A constant of the type of `like`, weak where that is; lax broadcasts it."""
+    constant = np.asarray(value, like.dtype)
+    number = constant.item()
+    weak = getattr(like, "weak_type", False) and jax.typeof(number).dtype == constant.dtype
+    return number if weak else constant
 
 
 def _keep(g, where):
@@ -29,7 +32,19 @@ elementwise(lax.add_p, "x y", x=1, y=1)
 elementwise(primitive("add_jaxvals_p"), "x y", x=1, y=1)
 elementwise(lax.sub_p, "x y", x=1, y=-1)
 elementwise(lax.neg_p, "x", x=-1)
-elementwise(lax.mul_p, "x y", x=lambda y: y, y=lambda x: x)
+
+
+def _product(g, other, like, out_dtype):
+    """The factors may be of two dtypes if it is said which one the product has."""
+    return lax.mul(g, other, out_dtype=None if out_dtype is None else like.dtype)
+
+
+elementwise(
+    lax.mul_p,
+    "x y",
+    x=lambda g, y, x_aval, out_dtype: _product(g, y, x_aval, out_dtype),
+    y=lambda g, x, y_aval, out_dtype: _product(g, x, y_aval, out_dtype),
+)
 
 
 def _to_divisor(g, out, y):

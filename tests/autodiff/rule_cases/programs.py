@@ -212,6 +212,9 @@ case(
     with_bounds=_beyond_jax(
         lambda x, n: lax.fori_loop(1, n, lambda i, c: jnp.sin(c) * x + i, x), inside(2), np.int32(4)
     ),
+    mapped=_beyond_jax(
+        lambda x: jax.vmap(lambda x, n: _counted(x, x, n))(x, jnp.array([1, 3])), inside(2, 2)
+    ),
     complex=_beyond_jax(
         lambda x, n: lax.fori_loop(0, n, lambda i, c: c * x, x), complex_normal(2), np.int32(3)
     ),
