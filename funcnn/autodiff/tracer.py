@@ -158,7 +158,10 @@ def _is_better_open(jaxpr: Any, values: Sequence[Any]) -> bool:
 
     Not when values are concrete: then the inner program stays one compiled call. Where everything
     is being traced into a larger program anyway, keeping a small one apart only costs tracing time.
+    A Python number stays outside of what was written for arrays.
     """
+    if any(type(concrete(value)) in (float, complex) for value in values):
+        return False
     return len(jaxpr.eqns) <= 1 or (
         len(jaxpr.eqns) <= _SMALL and any(concrete(value) is None for value in values)
     )

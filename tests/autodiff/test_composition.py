@@ -536,6 +536,27 @@ def passing_on(x):
 passing_on.defjvp(lambda primals, tangents: (jnp.round(primals[0]), tangents[0]))
 
 
+@jax.custom_jvp
+def doubled(x):
+    return 2 * x
+
+
+doubled.defjvp(lambda primals, tangents: (2 * primals[0], 3 * tangents[0]))
+
+
+@jax.custom_jvp
+def with_rules_within(x):
+    return jnp.sin(x)
+
+
+@with_rules_within.defjvp
+def _(primals, tangents):
+    # to a tangent a function is what it does: another rule for it is not asked
+    [x], [dx] = primals, tangents
+    inner = jax.jit(lambda dx: long(x) * doubled(dx))
+    return jnp.sin(x), jnp.cos(x) * doubled(dx) + inner(dx)
+
+
 def entry(x):
     tree, again = in_a_tree({"a": x, "b": 2.0}, jnp.int32(3))
     return tree, again
@@ -558,6 +579,7 @@ CUSTOM_JVP = {
     "zero tangent": lambda x: flat(x) * x,
     "tangent passed on": lambda x: passing_on(x * x) * passing_on(x),
     "in itself": lambda x: scaled(scaled(x, x), scaled(x, 1.0)),
+    "rules within a rule": with_rules_within,
     "long": lambda x: scaled(long(x), x),
     "relu": lambda x: jax.nn.relu(x) * jax.nn.relu(-x + 1),
 }

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.experimental import xla_metadata
 
 import funcnn
 
@@ -32,10 +33,15 @@ def _(axis_size, in_batched, x, y):
     return product(spread(x, in_batched[0]), spread(y, in_batched[1])), (True, True)
 
 
-named = lax.composite(product, name="test.product")
+OF_A_PRODUCT = {
+    "custom_vmap": own_batching,
+    "composite": lax.composite(product, name="test.product"),
+}
+if hasattr(xla_metadata, "xla_metadata_call"):  # JAX 0.10 has none
+    OF_A_PRODUCT["xla_metadata"] = xla_metadata.xla_metadata_call(product, kind="product")
 
 
-@pytest.mark.parametrize("fun", [own_batching, named], ids=["custom_vmap", "composite"])
+@pytest.mark.parametrize("fun", OF_A_PRODUCT.values(), ids=OF_A_PRODUCT)
 @pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["eager", "jit"])
 def test_as_the_program_it_stands_for(fun, way):
     def weighted(f):

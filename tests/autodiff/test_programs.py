@@ -96,6 +96,14 @@ def test_values_made_of_nothing_are_made_again():
     assert_agree(ct, np.float32(2 * sum(range(1000))), 1e-5)
 
 
+def test_values_made_of_constants_are_made_again():
+    """A constant is there anyway: what is made of it is not handed over either."""
+    table = jnp.arange(5.0)
+    made = halves_of(lambda x: jnp.sum((1 - table) * x), X)
+    assert made.residuals == []
+    assert_agree(made.backward([], [np.float32(1)]), [np.float32(-5)], 1e-6)
+
+
 def test_what_is_random_is_not_made_again():
     """Even where it is made of nothing: the way back needs the number of the way there."""
     made = halves_of(lambda x: x * lax.rng_uniform(np.float32(0), np.float32(1), ()), X)

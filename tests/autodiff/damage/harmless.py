@@ -1,3 +1,3 @@
-"""Damages that change nothing that is wrong to change, with the reason why."""
+"""Damages that do no harm, with the reason why: as "rule or function: what is damaged", with *."""
 
-HARMLESS: dict[str, dict[str, str]] = {}
+HARMLESS: dict[str, str] = {}

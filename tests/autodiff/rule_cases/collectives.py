@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
@@ -16,6 +17,11 @@ def _on_two(body, out_specs=_PARTS, check_vma=False):
     return jax.shard_map(body, mesh=mesh, in_specs=_PARTS, out_specs=out_specs, check_vma=check_vma)
 
 
+def _closed_over(x, y):
+    """Two values come in by the function's closure, each device having all of them."""
+    return _on_two(lambda part: part * x[:2] + jnp.sin(y[1:3] * part))(jnp.cos(x))
+
+
 case(
     "psum",
     all=(_on_two(lambda x: lax.psum(jnp.sin(x), "i") * x), normal(4, 2)),
@@ -28,6 +34,15 @@ case(
     parts=(_on_two(lambda x: jnp.sin(x) * x), normal(4, 2)),
     checked=(_on_two(lambda x: lax.psum(jnp.exp(x), "i"), _WHOLE, True), normal(4)),
     several=(_on_two(lambda x: (jnp.exp(x) * x, lax.psum(x, "i")), (_PARTS, _WHOLE)), normal(4)),
+    closed_over=(_closed_over, *np.linspace(-1, 1, 8).reshape(2, 4)),
+    gathered=(
+        _on_two(lambda x: lax.all_gather(jnp.sin(x), "i", tiled=True, to="invarying"), _WHOLE, True),
+        np.linspace(-1, 1, 4),
+    ),
+    gathered_in_rows=(
+        _on_two(lambda x: lax.all_gather(x * x, "i", axis=1, to="invarying"), P(), True),
+        np.linspace(-1, 1, 4),
+    ),
 )
 case(
     "ppermute",

@@ -65,6 +65,11 @@ _unary("atanh", lax.atanh, inside, complex_normal)
 if hasattr(lax, "one_minus_square_p"):
     _unary("one_minus_square", lax.one_minus_square_p.bind, complex_draw=complex_normal)
 _unary("abs", lax.abs, distinct, complex_normal)
+case(
+    "abs",
+    zero=Variant(lax.abs, (np.array([0.0, -2.0]),), smooth=False),
+    complex_zero=Variant(lax.abs, (np.array([0.0, 1 - 2j]),), smooth=False),
+)
 _unary("real", lax.real, complex_normal)
 _unary("imag", lax.imag, complex_normal)
 _unary("conj", lax.conj, complex_normal)
@@ -164,9 +169,10 @@ for _name, _fun in (("max", lax.max), ("min", lax.min)):
         left_wins=(_fun, _large(3, 1), _small(3, 4)),
         right_wins=(_fun, _small(3, 4), _large(1, 4)),
     )
-    # JAX 0.12 cannot differentiate these; equal real parts: test_special.py
+    # JAX 0.12 cannot differentiate the complex ones; equal real parts: test_special.py
     case(
         _name,
+        tied=Variant(_fun, (np.array([1.0, 2, 3]), np.array([1.0, 3, 2])), smooth=False),
         complex=Variant(_fun, (complex_normal(3, 4), complex_normal(1, 4)), in_jax=False),
     )
 for _x, _y in ((normal, positive), (lambda *s: 5 * normal(*s), lambda *s: -positive(*s))):

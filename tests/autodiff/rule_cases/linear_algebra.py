@@ -82,7 +82,8 @@ case(
     only_r=(lambda x: linalg.qr(x, full_matrices=False)[1], complex_normal(3, 2)),
     only_q_wide=(lambda x: linalg.qr(x, full_matrices=False)[0], complex_normal(2, 3)),
     only_r_wide=(lambda x: linalg.qr(x, full_matrices=False)[1], complex_normal(2, 3)),
-    pivoting=(_qr(pivoting=True), normal(4, 3)),
+    # a permutation that is not its own inverse
+    pivoting=(_qr(pivoting=True), normal(4, 3) * np.array([3.0, 1.0, 9.0])),
     # in JAX the columns that are not pivots are those of the matrix before it is permuted, and a
     # batch of permutations is an error
     pivoting_wide=Variant(_qr(True, True), (complex_normal(2, 2, 4),), in_jax=False),
@@ -256,7 +257,11 @@ case(
         lambda x: x * _symmetric(1.0, 0.0)(np.ones((2, 3), x.dtype), np.ones((2, 2), x.dtype)),
         normal(2, 2),
     ),
-    batch=Variant(_symmetric(1.5, -0.5), (normal(2, 3, 2), normal(2, 3, 3)), in_jax=False),
+    batch=Variant(
+        lambda a, c: _symmetric(1.5, -0.5)(a * a, c * c),
+        (normal(2, 3, 2), normal(2, 3, 3)),
+        in_jax=False,
+    ),
 )
 
 case(

@@ -43,6 +43,7 @@ case(
     empty=(jax.device_put, normal(0, 2)),
     copied=(lambda x: jax.device_put(x, may_alias=False) * x, normal(3)),
 )
+case("stage", x=(lambda x: lax.stage(x) * x, np.linspace(-1, 1, 3)))
 case(
     "optimization_barrier",
     one=(lambda x: lax.optimization_barrier(x * x) * x, normal(2, 3)),

@@ -50,8 +50,8 @@ def _tracked_later(x):
         a, b, c, d = carry
         return (a + 1, jnp.sin(a) * x, b * b, c + d), a * b
 
-    zero = jnp.zeros_like(x)
-    return lax.scan(body, (zero + 0.3, zero, zero, zero), None, length=5)
+    init = tuple(jnp.full_like(x, value) for value in (0.3, -0.2, 0.4, 0.1))
+    return lax.scan(body, init, None, length=5)
 
 
 def _same_in_all(w, b, xs):
@@ -203,6 +203,9 @@ case(
     "while",
     counted=_beyond_jax(_counted, inside(3), inside(3), np.int32(4)),
     none=_beyond_jax(_counted, inside(3), inside(3), np.int32(0)),
+    # 32 states are kept at a time: an iteration is computed up to twice more, and three times
+    long=_beyond_jax(_counted, np.array([0.3]), np.array([0.9]), np.int32(100)),
+    longer=_beyond_jax(_counted, np.array([0.3]), np.array([0.9]), np.int32(700)),
     until_small=_beyond_jax(_until_small, normal(3)),
     in_scan=_beyond_jax(
         lambda x, n: lax.scan(lambda c, _: (_counted(c, x, n)[1], None), x, None, length=2)[0],
