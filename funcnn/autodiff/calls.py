@@ -11,6 +11,7 @@ from jax.extend.core import set_current_trace
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded
 from funcnn.autodiff.tangents import is_array, is_inexact, symbolic_zero, zero_tangent
+from funcnn.autodiff.without_rule import check_that_none_is_needed
 
 custom_rules = jax.make_user_context(True)
 """Whether calls of `custom_jvp` and `custom_vjp` functions are differentiated by their rules.
@@ -98,6 +99,33 @@ def custom_vjp_call(trace, primitive, fun, fwd, bwd, tracers, /, *, out_trees, s
     avals = [jax.typeof(out) for out in outs]
     backward = functools.partial(_custom_vjp_backward, bwd, avals, symbolic_zeros)
     recorded = Recorded(outs, [True] * len(outs), saved, backward)
+    return trace.write(primitive, params, slots, recorded)
+
+
+def custom_lin(trace, primitive, tracers, params, /):
+    """The tangents of a `custom_vjp` function, in a JVP rule that takes `jax.jvp` of it.
+
+    Nobody knows them, but they are not needed: in a rule only the way back is. There the user's
+    backward rule has the word.
+    """
+    values, slots = trace.untrack(tracers)
+    with set_current_trace(trace.parent):
+        if not trace.in_custom_rule or all(slot is None for slot in slots):
+            if any(slot is not None for slot in slots):
+                check_that_none_is_needed(primitive, values, params)
+            return primitive.bind(*values, **params)
+        outs = [zero_tangent(aval) for aval in params["out_avals"]]
+    count, is_zero = params["num_res"], params["in_zeros"]
+    backward = functools.partial(
+        _custom_vjp_backward, params["bwd"], params["out_avals"], params["symbolic_zeros"]
+    )
+
+    def of_tangents(saved, gs):
+        found = backward(saved, gs)
+        there = [g for g, zero in zip(found, is_zero, strict=True) if not zero]
+        return [*[None] * count, *there]
+
+    recorded = Recorded(outs, [True] * len(outs), values[:count], of_tangents)
     return trace.write(primitive, params, slots, recorded)
 
 

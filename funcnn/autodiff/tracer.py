@@ -79,7 +79,7 @@ class TapeTracer(Tracer):
         return [("value", self.value), ("gradient", jax_versions.tracer_of_a_trace_that_ended())]
 
 
-on_the_trace: dict[str, Callable[..., Any]] = {}
+on_the_trace: dict[str, Callable[..., Any]] = {"custom_lin": calls.custom_lin}
 """Primitives that change what is tracked, by name: a function of the trace, the primitive, ..."""
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jax import lax
-from jax.extend.core import Literal
 
 from funcnn.autodiff.compiling import concrete
 from funcnn.autodiff.programs.calls import Calls, called, inlined
@@ -24,6 +23,7 @@ from funcnn.autodiff.programs.joint import (
     joint,
     live,
     once,
+    places_of,
     present_after,
     pull_back,
     reached,
@@ -105,7 +105,7 @@ def _cut_branches(programs) -> tuple[list[Branch], list[Any]]:
     types: list[Any] = []
     cuts = []
     for program in programs:
-        outputs = {v: i for i, v in enumerate(program.outputs) if not isinstance(v, Literal)}
+        outputs = places_of(program.outputs)
         operands = {v: i for i, v in enumerate(program.operands)}
         there = {*operands, *outputs}
         halves = halve(program, lambda v: 0 if v in there else bytes_of(v), is_cheap)  # noqa: B023
@@ -152,7 +152,7 @@ def _back(branch: Branch, asked: Sequence[bool]):
         values |= {v: added[place] for place, v in branch.places}
         found = pull_back(branch.halves, values, gs)
         return [
-            zero_tangent(v.aval) if g is None else g
+            zero_tangent(v.aval.update(weak_type=False)) if g is None else g
             for g, v, is_asked in zip(found, program.operands, asked, strict=True)
             if is_asked
         ]

@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jax.extend.core import Literal
 from jax.extend.core.primitives import jit_p
 
 from funcnn.autodiff.programs.calls import Calls, called, inlined, named
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
-from funcnn.autodiff.programs.joint import evaluate, halve, joint, live, once, pull_back, read
+from funcnn.autodiff.programs.joint import (
+    evaluate,
+    halve,
+    joint,
+    live,
+    once,
+    places_of,
+    pull_back,
+    read,
+)
 from funcnn.autodiff.rules.table import Recorded, register
 
 
@@ -34,8 +42,7 @@ def as_one_call(
 def calls(jaxpr: Any, tracked: tuple[bool, ...]) -> Calls:
     """Cuts a closed jaxpr in two. Operands and outputs are there anyway, so they cost nothing."""
     program = joint(jaxpr, tracked)
-    outputs = {v: i for i, v in enumerate(program.outputs) if not isinstance(v, Literal)}
-    places = {v: ("output", i) for v, i in outputs.items()}
+    places = {v: ("output", i) for v, i in places_of(program.outputs).items()}
     places |= {v: ("operand", i) for i, v in enumerate(program.operands)}
     halves = halve(program, lambda v: 0 if v in places else bytes_of(v), is_cheap)
     added = [v for v in halves.kept if v not in places]

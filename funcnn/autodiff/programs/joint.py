@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.extend import source_info_util
 from jax.extend.core import Literal
 from jax.extend.core.primitives import add_jaxvals_p, jit_p
@@ -57,6 +58,8 @@ class Halves(NamedTuple):
     """equations that make the cotangents of the operands, what is made again included"""
 
 
+_TURN = "where the forward pass ends"
+
 _known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 on_change.append(_known.clear)
 
@@ -87,6 +90,7 @@ def joint(jaxpr: Any, tracked: Sequence[bool], *, opened: bool = False) -> Joint
         nonlocal tracked_out, asked
         run = _evaluate_opened if opened else jax_versions.eval_closed_jaxpr
         outs, slots, tape = record(functools.partial(run, jaxpr), values, tracked)
+        checkpoint_name(0.0, _TURN)
         found = backward(from_the_end(tape), slots, gs)
         tracked_out = tuple(slot is not None for slot in slots)
         asked = tuple(i in found for i in range(len(values)))
@@ -102,12 +106,18 @@ def joint(jaxpr: Any, tracked: Sequence[bool], *, opened: bool = False) -> Joint
     cotangents = [None if g is None else next(given) for g in gs]
     late = {v for v in cotangents if v is not None}
     forward, backwards = [], []
+    turned = False
     for eqn in program.eqns:
-        if late.isdisjoint(v for v in eqn.invars if not isinstance(v, Literal)):
-            forward.append(eqn)
-        else:
+        if eqn.params.get("name") is _TURN:
+            turned = True
+        # what a rule of the user's prints on the way back is to be printed then
+        elif (turned and eqn.effects) or not late.isdisjoint(
+            v for v in eqn.invars if not isinstance(v, Literal)
+        ):
             backwards.append(eqn)
             late.update(eqn.outvars)
+        else:
+            forward.append(eqn)
     return Joint(
         constants=dict(zip(program.constvars, jax_versions.consts(traced), strict=True)),
         operands=program.invars[: len(tracked)],
@@ -130,6 +140,8 @@ def reached(jaxpr: Any, tracked: Sequence[bool]) -> list[bool]:
             not isinstance(v, Literal) and v in found for v in eqn.invars
         ):
             found.update(v for v in eqn.outvars if is_inexact(v.aval))
+            # into references something may have been written
+            found.update(v for v in eqn.invars if hasattr(v.aval, "inner_aval"))
     return [not isinstance(v, Literal) and v in found for v in inner.outvars]
 
 
@@ -241,6 +253,11 @@ def _evaluate_opened(jaxpr: Any, values: Sequence[Any]) -> list[Any]:
 def read(env: dict[Any, Any], atom: Any) -> Any:
     """The value of a variable, or of a literal."""
     return atom.val if isinstance(atom, Literal) else env[atom]
+
+
+def places_of(atoms: Sequence[Any]) -> dict[Any, int]:
+    """At which place each variable stands; literals are at hand anyway."""
+    return {v: i for i, v in enumerate(atoms) if not isinstance(v, Literal)}
 
 
 def live(eqns: Sequence[Any], wanted: Iterable[Any], at_hand: Collection[Any] = ()) -> list[Any]:

@@ -6,7 +6,7 @@ stays a list of values that are made once, and the backward pass knows nothing o
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -110,14 +110,81 @@ def _of_references(trace: TapeTrace, primitive, tracers, params):
     if primitive is jit_p or primitive in (call_p, closed_call_p):
         with set_current_trace(trace):
             return jax_versions.eval_closed_jaxpr(program, tracers)
-    if any(slot is not None for slot in (*slots, *(_slot(trace, value) for value in values))):
+    if all(slot is None for slot in (*slots, *(_slot(trace, value) for value in values))):
+        with set_current_trace(trace.parent):
+            return primitive.bind(*values, **params)
+    if primitive not in _with_contents:
         raise NotImplementedError(
             f"the primitive '{primitive}', reached at {users_line()}, is given a reference (a "
             "mutable array, jax.new_ref) that was made outside of it, and funcnn does not follow "
-            "references into loops and branches. Make it inside, or carry the array instead."
+            "references into it. Make it inside, or hand over the array instead."
         )
-    with set_current_trace(trace.parent):
-        return primitive.bind(*values, **params)
+    refs = list({id(value): value for value in values if id(value) in trace.refs}.values())
+    numbers = {id(ref): Held(number) for number, ref in enumerate(refs)}
+    with set_current_trace(trace):
+        operands = [numbers.get(id(tracer), tracer) for tracer in tracers]
+        outs, contents = _with_contents[primitive](params, operands, [ref[...] for ref in refs])
+        for ref, x in zip(refs, contents, strict=True):
+            ref[...] = x
+    return outs
+
+
+# loops and branches carry the contents, and make references for themselves
+
+
+class Held(NamedTuple):
+    """Stands for an operand that is a reference: its contents are those of this number."""
+
+    number: int
+
+
+def _evaluate(program, operands, contents):
+    """What a closed jaxpr gives out, and what the references hold after it."""
+    refs = [jax.new_ref(x) for x in contents]
+    values = [refs[x.number] if isinstance(x, Held) else x for x in operands]
+    outs = jax_versions.eval_closed_jaxpr(program, values)
+    return outs, [jax.freeze(ref) for ref in refs]
+
+
+def _scan(params, operands, contents):
+    num_consts, num_carry = jax_versions.scan_counts(params)
+    constants, rest = operands[:num_consts], operands[num_consts:]
+
+    def body(carry, x):
+        carried, contents = carry
+        outs, contents = _evaluate(params["jaxpr"], [*constants, *carried, *x], contents)
+        return (outs[:num_carry], contents), outs[num_carry:]
+
+    options = {name: params[name] for name in ("length", "reverse", "unroll")}
+    init = rest[:num_carry], contents
+    (carried, contents), ys = lax.scan(body, init, rest[num_carry:], **options)
+    return [*carried, *ys], contents
+
+
+def _while(params, operands, contents):
+    for_cond = operands[: params["cond_nconsts"]]
+    for_body = operands[len(for_cond) :][: params["body_nconsts"]]
+
+    def goes_on(carry):
+        state, contents = carry
+        [going], _ = _evaluate(params["cond_jaxpr"], [*for_cond, *state], contents)
+        return going
+
+    def body(carry):
+        state, contents = carry
+        return _evaluate(params["body_jaxpr"], [*for_body, *state], contents)
+
+    init = operands[len(for_cond) + len(for_body) :], contents
+    return lax.while_loop(goes_on, body, init)
+
+
+def _cond(params, operands, contents):
+    index, *given = operands
+    branches = [functools.partial(_evaluate, program, given) for program in params["branches"]]
+    return lax.switch(index, branches, contents)
+
+
+_with_contents = {lax.scan_p: _scan, lax.while_p: _while, lax.cond_p: _cond}
 
 
 on_the_trace.update(

@@ -25,6 +25,7 @@ from funcnn.autodiff.programs.joint import (
     joint,
     live,
     once,
+    places_of,
     pull_back,
     read,
 )
@@ -168,7 +169,7 @@ def _cut_body(program, num_consts, num_carry) -> Loop:
             same.update(eqn.outvars)
             invariant.append(eqn)
     made_once = [v for eqn in invariant for v in eqn.outvars]
-    ys = [v for v in program.outputs[num_carry:] if not isinstance(v, Literal)]
+    ys = places_of(program.outputs[num_carry:])
     free = same.union(scanned, ys)
     halves = halve(
         program,
@@ -191,7 +192,7 @@ def _cut_body(program, num_consts, num_carry) -> Loop:
             handed_on.append(i)
             sources |= made_of
     needed = {*kept, *sources}
-    outputs = {v: i for i, v in enumerate(program.outputs[num_carry:]) if v in needed}
+    outputs = {v: i for v, i in ys.items() if v in needed}
     kept_same = [v for v in (*constants, *made_once) if v in needed]
     return Loop(
         halves,

@@ -11,7 +11,6 @@ import math
 
 import jax
 from jax import lax
-from jax.extend.core import Literal
 from jax.sharding import PartitionSpec
 
 from funcnn.autodiff import jax_versions
@@ -23,6 +22,7 @@ from funcnn.autodiff.programs.joint import (
     joint,
     live,
     once,
+    places_of,
     present_after,
     pull_back,
     read,
@@ -59,7 +59,7 @@ def _calls(jaxpr, tracked, mesh, in_specs, out_specs, check_vma, manual):
 
     program = _traced_on_devices(jaxpr, tracked, on_devices, mesh, in_specs, manual)
     axes = [name for name in mesh.axis_names if name in manual]
-    outputs = {v: i for i, v in enumerate(program.outputs) if not isinstance(v, Literal)}
+    outputs = places_of(program.outputs)
     operands = {v: i for i, v in enumerate(program.operands)}
     there = {*operands, *outputs}
     halves = halve(program, lambda v: 0 if v in there else bytes_of(v), is_cheap)

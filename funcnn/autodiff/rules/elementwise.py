@@ -220,7 +220,9 @@ elementwise(lax.nextafter_p, "x y", x=1)
 
 
 # from one type to another
-def _to_dtype(g, x_aval, sharding):
+def _to_dtype(g, x_aval, new_dtype, weak_type, sharding):
+    if (x_aval.dtype, x_aval.weak_type) == (new_dtype, weak_type):
+        return g
     was_complex = jax.dtypes.issubdtype(g.dtype, np.complexfloating)
     if was_complex and not jax.dtypes.issubdtype(x_aval.dtype, np.complexfloating):
         g = lax.real(g)

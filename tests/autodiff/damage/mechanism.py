@@ -700,7 +700,7 @@ DAMAGES: dict[str, dict[str, tuple[str, ...]]] = {
         "the sign": ("lax.neg(g) for g in gs", "g for g in gs", HI),
         "not solved": (
             "found = dict(zip(places, _transposed(f, flat_in_f, tracked_f, gs), strict=True))",
-            "found = dict(zip(places, _transposed(f, flat_in_f, tracked_f, saved[0]), strict=True))",
+            "found = dict(zip(places, _transposed(f, flat_in_f, tracked_f, saved[0]), strict=True))",  # noqa: E501
             HI,
         ),
     },

@@ -281,17 +281,17 @@ def _of_operations(call) -> Iterator[tuple[str, Damage]]:
 
 
 def _on_operation(name, i) -> Damage:
-    """One operation is left out, and what it was given is passed on."""
+    """An operation of a line is left out, and what it was given is passed on."""
 
     def damage(call):
         closed, program, structure = _traced(call)
-        here = [eqn for n, eqn, places in _operations(program) if n == name and i in places]
+        here = {id(eqn) for n, eqn, places in _operations(program) if n == name and i in places}
         if not here:
             return call.backward(call.saved, call.gs)
         env = dict(zip(program.constvars, jax_versions.consts(closed), strict=True))
         env.update(zip(program.invars, jax.tree.leaves((call.saved, call.gs)), strict=True))
         for eqn in program.eqns:
-            if eqn is here[0]:
+            if id(eqn) in here:
                 env[eqn.outvars[0]] = read(env, eqn.invars[i])
             else:
                 evaluate([eqn], env)
@@ -307,22 +307,17 @@ def _traced(call):
 
 def _operations(program) -> Iterator[tuple[str, Any, list[int]]]:
     """Those that stand in a rule, and which of their operands are of the type of their output."""
-    met: dict[str, int] = {}
     for eqn in live(program.eqns, program.outvars):
         line = _line_of_a_rule(eqn)
         if line is None or _changes_nothing(eqn):
             continue
-        name = f"{eqn.primitive} in `{line}`"
-        met[name] = met.get(name, 0) + 1
-        if met[name] > 1:
-            name += f", no. {met[name]}"
         out = eqn.outvars[0].aval
         places = [
             i
             for i, v in enumerate(eqn.invars)
             if out.size and _type(v.aval) == _type(out) and not isinstance(v, Literal)
         ]
-        yield name, eqn, places
+        yield f"{eqn.primitive} in `{line}`", eqn, places
 
 
 def _changes_nothing(eqn) -> bool:
