@@ -28,6 +28,7 @@ OPTIONS = {
     "mnist": SHARED_OPTIONS
     | {"--data", "--hidden", "--activation", "--optimizer", "--learning-rate", "--batch-size"}
     | {"--grad"},
+    "own_rule": {"--seed", "--quick", "--out", "--no-picture"},
 }
 
 
@@ -129,6 +130,14 @@ def assert_picture(path: Path, colors: dict[str, int]) -> None:
     for color, least in colors.items():
         assert count(pixels, color) > least
     assert count(pixels[-len(pixels) // 4 :], VERMILION) > 100  # the mistakes' captions
+
+
+def assert_curves(path: Path, colors: list[str]) -> None:
+    """A PNG with lines of these colors."""
+    pixels = image.imread(path)[..., :3]
+    assert pixels.shape[1] == 1500
+    for color in colors:
+        assert count(pixels, color) > 500
 
 
 def count(pixels: np.ndarray, color: str) -> int:
@@ -284,7 +293,20 @@ def test_linear_classifier_on_published_mnist(tmp_path):
     assert 0.915 < accuracy(run(tmp_path, "mnist", "--hidden", "", "--no-picture")) < 0.935
 
 
-@pytest.mark.parametrize("script", ["digits", "mnist"])
+def test_own_rule(tmp_path):
+    printed = run(tmp_path, "own_rule", "--quick")
+    rows = {line.split(")")[0].strip(): line for line in printed.splitlines()}
+    assert rows["(0, 0"].count("nan") == 2  # the formula's
+    assert rows["(0, 0"].endswith("(0, 0)")
+    assert rows["(3e+30, 4e+30"].endswith("(0.6, 0.8)")
+    assert "the gradient of `length` is right" in printed
+    losses = re.findall(r"^ +(\d+) +(\S+) +(\S+)$", printed, re.M)
+    assert {zero for _, zero, _ in losses} == {losses[0][1]}
+    assert float(losses[-1][2]) < 0.01 * float(losses[0][2])
+    assert_curves(tmp_path / "out" / "own_rule.png", [BLUE, VERMILION])
+
+
+@pytest.mark.parametrize("script", ["digits", "mnist", "own_rule"])
 def test_help(tmp_path, script):
     printed = run(tmp_path, script, "--help")
     assert set(re.findall(r"^  (--[\w-]+)", printed, re.M)) == OPTIONS[script]

@@ -7,7 +7,13 @@ what is called.
 
 from funcnn.autodiff import programs as programs  # enters the rule for jit
 from funcnn.autodiff.jacobians import hessian, hvp, jacrev
-from funcnn.autodiff.rules.table import defvjp, elementwise, linear, zero_derivative
+from funcnn.autodiff.rules.table import (
+    defvjp,
+    elementwise,
+    linear,
+    temporary_rules,
+    zero_derivative,
+)
 from funcnn.autodiff.transforms import grad, value_and_grad, vjp
 
 __all__ = [
@@ -18,6 +24,7 @@ __all__ = [
     "hvp",
     "jacrev",
     "linear",
+    "temporary_rules",
     "value_and_grad",
     "vjp",
     "zero_derivative",

@@ -150,6 +150,9 @@ def test_where_warnings_are_errors_nothing_is_lost_either(problem):
 def test_ctrl_c_returns_what_was_trained_so_far():
     """A real SIGINT to a real process, as soon as its progress bar has counted some epochs."""
     program = """
+        import signal
+        # where the tests run in the background of a script, their children ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         import jax, numpy as np
         from funcnn import losses, nn, optim, train
         x = np.ones((4000, 8), np.float32)

@@ -15,9 +15,10 @@ anything else  the primitive's parameter of that name
 =============  ==================================================================================
 """
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -52,10 +53,14 @@ unexported: dict[str, Callable[[Primitive], None]] = {}
 def rule_for(primitive: Primitive) -> Rule | None:
     """The rule entered for `primitive`, if there is one."""
     rule = rules.get(primitive)
-    if rule is None and primitive.name in unexported and primitive not in no_gradient:
+    if rule is None and primitive.name in unexported and not _is_entered(primitive):
         unexported[primitive.name](primitive)
         rule = rules.get(primitive)
     return rule
+
+
+def _is_entered(primitive: Primitive) -> bool:
+    return primitive in rules or primitive in no_gradient or primitive in not_differentiable
 
 
 def register(primitive: Primitive | str, rule: Rule) -> None:
@@ -65,13 +70,10 @@ def register(primitive: Primitive | str, rule: Rule) -> None:
     by its name.
     """
     if isinstance(primitive, str):
-        unexported[primitive] = functools.partial(register, rule=rule)
+        _when_met(primitive, functools.partial(register, rule=rule))
         return
+    _forget(primitive)
     rules[primitive] = rule
-    no_gradient.discard(primitive)
-    not_differentiable.pop(primitive, None)
-    for forget in on_change:
-        forget()
 
 
 on_change: list[Callable[[], None]] = []  # caches built from rules, to be emptied
@@ -79,15 +81,67 @@ on_change: list[Callable[[], None]] = []  # caches built from rules, to be empti
 
 def zero_derivative(*primitives: Primitive | str | None) -> None:
     """Enters primitives whose derivative is zero wherever it exists: nothing flows back."""
-    unexported.update((p, zero_derivative) for p in primitives if isinstance(p, str))
-    no_gradient.update(p for p in primitives if isinstance(p, Primitive))
+    for primitive in primitives:
+        if isinstance(primitive, str):
+            _when_met(primitive, zero_derivative)
+        elif primitive is not None:
+            _forget(primitive)
+            no_gradient.add(primitive)
 
 
 def no_derivative(why: str, *primitives: Primitive | str | None) -> None:
     """Enters primitives that cannot be differentiated. `why` is said when one is reached."""
-    enter = functools.partial(no_derivative, why)
-    unexported.update((p, enter) for p in primitives if isinstance(p, str))
-    not_differentiable.update((p, why) for p in primitives if isinstance(p, Primitive))
+    for primitive in primitives:
+        if isinstance(primitive, str):
+            _when_met(primitive, functools.partial(no_derivative, why))
+        elif primitive is not None:
+            _forget(primitive)
+            not_differentiable[primitive] = why
+
+
+def _when_met(name: str, enter: Callable[[Primitive], None]) -> None:
+    for primitive in [p for p in (*rules, *no_gradient, *not_differentiable) if p.name == name]:
+        _forget(primitive)
+    unexported[name] = enter
+
+
+def _forget(primitive: Primitive) -> None:
+    """Leaves out what was said of a primitive before."""
+    rules.pop(primitive, None)
+    no_gradient.discard(primitive)
+    not_differentiable.pop(primitive, None)
+    for forget in on_change:
+        forget()
+
+
+@contextlib.contextmanager
+def temporary_rules() -> Iterator[None]:
+    """Within this context rules may be entered or overridden; after it they are as before.
+
+    What is differentiated within it follows them. A function that `jax.jit` has compiled keeps the
+    rules it was traced with, within and after: make its `jit` anew where it is to follow others.
+
+    Example:
+      >>> from jax import lax
+      >>> import funcnn
+      >>> from funcnn.autodiff import elementwise, temporary_rules
+      >>> with temporary_rules():
+      ...     elementwise(lax.round_p, "x", x=1)  # straight through, for training with rounding
+      ...     print(funcnn.grad(lambda x: 3 * lax.round(x))(0.7))
+      3.0
+      >>> print(funcnn.grad(lambda x: 3 * lax.round(x))(0.7))
+      0.0
+    """
+    tables: tuple[Any, ...] = rules, no_gradient, not_differentiable, unexported
+    before = [table.copy() for table in tables]
+    try:
+        yield
+    finally:
+        for table, content in zip(tables, before, strict=True):
+            table.clear()
+            table.update(content)
+        for forget in on_change:
+            forget()
 
 
 class _Cotangent(NamedTuple):
@@ -126,7 +180,7 @@ def defvjp(primitive: Primitive | str | None, operands: str, /, **cotangents: An
     if primitive is None:
         return
     if isinstance(primitive, str):
-        unexported[primitive] = lambda found: defvjp(found, operands, **cotangents)
+        _when_met(primitive, lambda found: defvjp(found, operands, **cotangents))
         return
     names = operands.split()
     star = names[-1].removeprefix("*") if names[-1].startswith("*") else None
