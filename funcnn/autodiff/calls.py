@@ -10,8 +10,9 @@ from jax.extend.core import set_current_trace
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded
+from funcnn.autodiff.source import users_line
 from funcnn.autodiff.tangents import is_array, is_inexact, symbolic_zero, zero_tangent
-from funcnn.autodiff.without_rule import check_that_none_is_needed
+from funcnn.autodiff.without_rule import NotDifferentiable
 
 custom_rules = jax.make_user_context(True)
 """Whether calls of `custom_jvp` and `custom_vjp` functions are differentiated by their rules.
@@ -109,11 +110,16 @@ def custom_lin(trace, primitive, tracers, params, /):
     backward rule has the word.
     """
     values, slots = trace.untrack(tracers)
-    with set_current_trace(trace.parent):
-        if not trace.in_custom_rule or all(slot is None for slot in slots):
-            if any(slot is not None for slot in slots):
-                check_that_none_is_needed(primitive, values, params)
+    if all(slot is None for slot in slots):
+        with set_current_trace(trace.parent):
             return primitive.bind(*values, **params)
+    if not trace.in_custom_rule:
+        raise NotDifferentiable(
+            f"The primitive '{primitive}', reached at {users_line()}, has no derivative: it stands "
+            "for the forward mode (jax.jvp) of a jax.custom_vjp function, whose rule only says how "
+            "to go back. Give the function a jax.custom_jvp rule to use it in both."
+        )
+    with set_current_trace(trace.parent):
         outs = [zero_tangent(aval) for aval in params["out_avals"]]
     count, is_zero = params["num_res"], params["in_zeros"]
     backward = functools.partial(

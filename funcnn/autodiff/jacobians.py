@@ -1,6 +1,5 @@
 """`jacrev`, `hessian` and `hvp`: first and second derivatives of whole outputs, by `vjp` alone."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from funcnn.autodiff.checks import (
     check_output_dtype,
 )
 from funcnn.autodiff.tangents import is_inexact
-from funcnn.autodiff.transforms import grad, of_argnums, one, vjp
+from funcnn.autodiff.transforms import grad, named_after, of_argnums, one, vjp
 
 
 def jacrev(
@@ -138,7 +137,7 @@ def _jacobian(name, fun, argnums, has_aux, holomorphic, allow_int=False, dtype_o
     check_callable(fun)
     argnums = check_argnums(argnums)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
+    @named_after(fun, "the second derivatives" if name == "hessian" else "the Jacobian", argnums)
     def jacobian_of_fun(*args, **kwargs):
         of_primals, primals = of_argnums(fun, argnums, args, kwargs)
         for path, leaf in tree_leaves_with_path(primals):

@@ -193,6 +193,21 @@ def of_argnums(
     return of_primals, tuple(args[i] for i in positions)
 
 
+def named_after(fun: Callable, what: str, argnums: Any) -> Callable[[Callable], Callable]:
+    """A decorator: the function has the name and signature of `fun`, and says what it gives."""
+    name = getattr(fun, "__name__", repr(fun))
+
+    def decorate(derived):
+        named = ("__module__", "__name__", "__qualname__")
+        derived = functools.wraps(fun, assigned=named, updated=())(derived)
+        derived.__doc__ = (
+            f"Takes the arguments of `{name}`, and gives {what} of it by argument {argnums}."
+        )
+        return derived
+
+    return decorate
+
+
 def value_and_grad(
     fun: Callable,
     argnums: int | Sequence[int] = 0,
@@ -232,7 +247,7 @@ def value_and_grad(
     check_callable(fun)
     argnums = check_argnums(argnums)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
+    @named_after(fun, "the value and the gradient", argnums)
     def value_and_grad_of_fun(*args, **kwargs):
         of_primals, primals = of_argnums(fun, argnums, args, kwargs)
         for path, leaf in tree_leaves_with_path(primals):
@@ -273,7 +288,7 @@ def grad(
     """
     both = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 
-    @functools.wraps(fun, assigned=("__module__", "__name__", "__qualname__"), updated=())
+    @named_after(fun, "the gradient", argnums)
     def grad_of_fun(*args, **kwargs):
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient

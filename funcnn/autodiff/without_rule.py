@@ -11,6 +11,10 @@ from funcnn.autodiff.source import users_line
 from funcnn.autodiff.tangents import is_inexact
 
 
+class NotDifferentiable(NotImplementedError, ValueError):
+    """There is no derivative, and why. JAX raises the one or the other of its two kinds."""
+
+
 def check_that_none_is_needed(primitive: Primitive, values: Any, params: dict[str, Any]) -> None:
     """A primitive without a rule is right only if nothing it gives out could have a gradient.
 
@@ -21,7 +25,7 @@ def check_that_none_is_needed(primitive: Primitive, values: Any, params: dict[st
     out = jax.eval_shape(functools.partial(primitive.bind, **params), *values)
     if any(is_inexact(o) for o in jax.tree.leaves(out)):
         if primitive in not_differentiable:
-            raise NotImplementedError(
+            raise NotDifferentiable(
                 f"The primitive '{primitive}', reached at {users_line()}, has no derivative: "
                 f"{not_differentiable[primitive]}. Where no gradient is meant to flow, keep the "
                 "input out with jax.lax.stop_gradient."

@@ -787,6 +787,71 @@ def test_a_straight_through_estimator():
     assert_same_as_jax(funcnn, lambda x: rounded(x * 3) * x, X, EAGER | TRACED)
 
 
+def test_custom_vjp_in_the_forward_mode_of_a_jvp_rule():
+    """Its tangents are nobody's, but what goes back is what its own rule says."""
+
+    @jax.custom_vjp
+    def inner(x, y):
+        return jnp.sin(x) * y, x
+
+    # wrong factors, so that it shows whose rule it was
+    inner.defvjp(
+        lambda x, y: (inner(x, y), (x, y)),
+        lambda kept, g: (7 * g[0] * kept[0] * kept[1] + g[1], 11 * g[0] * kept[0]),
+    )
+
+    @jax.custom_jvp
+    def outer(x, y):
+        return inner(x, y)
+
+    outer.defjvp(lambda primals, tangents: jax.jvp(inner, primals, tangents))
+
+    def f(x):
+        first, second = outer(x, 2 * x)
+        return first * second + outer(3.0, x)[0] + jax.jit(outer)(x, x)[0]
+
+    def loop(x):
+        return lax.scan(lambda c, _: (outer(c, x)[0], 0.0), x, None, length=3)[0]
+
+    for fun in (f, loop):
+        both(lambda m, fun=fun: m.grad(fun)(X))
+        both(lambda m, fun=fun: jax.jit(m.grad(m.grad(fun)))(X))
+    with pytest.raises(NotImplementedError, match=r"'custom_lin'.* jax.custom_jvp rule"):
+        funcnn.grad(lambda x: jax.jvp(inner, (x, x), (x, x))[1][0])(X)
+
+
+@pytest.mark.parametrize("fun", [lambda c: 2.0, lambda c: np.arange(3.0)], ids=["one", "three"])
+def test_a_loop_that_gives_out_what_it_does_not_compute(fun):
+    def loop(x):
+        end, ys = lax.scan(lambda c, _: (jnp.sin(c) * x, fun(c)), x, None, length=3)
+        return end * jnp.sum(ys)
+
+    both(lambda m: m.value_and_grad(loop)(X))
+
+
+def test_what_a_rule_prints_on_the_way_back_is_printed_then(capfd):
+    @jax.custom_vjp
+    def f(x):
+        return jnp.sin(x)
+
+    def backward(x, g):
+        jax.debug.print("back at {:.2f}", x, ordered=True)
+        return (g * jnp.cos(x),)
+
+    f.defvjp(lambda x: (jnp.sin(x), x), backward)
+
+    def loop(x):
+        return lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0]
+
+    for fun in (jax.jit(f), loop):
+        _, pullback = funcnn.vjp(fun, X)
+        jax.effects_barrier()
+        assert capfd.readouterr().out == ""
+        pullback(1.0)
+        jax.effects_barrier()
+        assert capfd.readouterr().out.splitlines()[-1] == "back at 0.70"
+
+
 # --- jax.nn
 
 POINTS = np.array([-7.5, -3.2, -1.0, -0.3, 0.0, 0.4, 1.0, 2.9, 6.5, 8.0])

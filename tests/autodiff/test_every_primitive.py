@@ -74,14 +74,6 @@ X = np.array([[2.0, 0.3, 0.1], [0.3, 1.5, 0.2], [0.1, 0.2, 1.0]], np.float32)
 LIKE_X = jax.ShapeDtypeStruct(X.shape, X.dtype)
 
 
-@jax.custom_vjp
-def identity(x):
-    return x
-
-
-identity.defvjp(lambda x: (x, None), lambda _, g: (g,))
-
-
 def select_and_scatter(x):
     scalar = X[0, 0]
     select = open_jaxpr(jax.make_jaxpr(lambda a, b: a >= b)(scalar, scalar))
@@ -117,7 +109,6 @@ EXAMPLES = {
     "io_callback": lambda x: io_callback(np.sin, LIKE_X, x),
     "ffi_call": lambda x: jax.ffi.ffi_call("of_nobody", LIKE_X)(x),
     "custom_partitioning": halved,
-    "custom_lin": lambda x: jax.jvp(identity, (x,), (x,))[1],
     "rng_uniform": lambda x: lax.rng_uniform(x[0, 0], x[0, 0] + 1, (3,)),
     "schur": lambda x: lax.linalg.schur(x)[0],
     "hessenberg": lambda x: lax.linalg.hessenberg(x)[0],

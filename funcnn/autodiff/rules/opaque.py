@@ -22,8 +22,3 @@ no_derivative(
     "asked for. Use jax.random.uniform, which is given a key",
     primitive("rng_uniform_p"),
 )
-no_derivative(
-    "it stands for the forward mode of a jax.custom_vjp function, whose rule only says how to go "
-    "back. Give the function a jax.custom_jvp rule to use it in both",
-    primitive("custom_lin_p"),
-)
