@@ -23,6 +23,14 @@ recorded.
 """
 
 
+of_tangents = jax.make_user_context(False)
+"""Whether all that a new trace tracks is tangents: in a JVP rule, and in the programs it calls.
+
+What is done to tangents is linear. So a function with a rule goes on the tape itself. A trace has
+an attribute of this name; the context hands it on to those that its rules make.
+"""
+
+
 def shard_map(trace, primitive, fun, tracers, /, **params):
     """Staged first, so that its rule finds a jaxpr, and what the function has closed over."""
     outputs = []
@@ -57,14 +65,13 @@ def custom_jvp_call(trace, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
 
     The rule is linear in its tangents. So it is run with tangents of zero, tracked under the
     slots of the inputs they belong to: what it does with them goes on the tape, and walking
-    that backwards is the rule's exact transpose. What is tracked within a rule is a tangent,
-    and what is done to a tangent is linear: there the function itself goes on the tape.
+    that backwards is the rule's exact transpose.
     """
     values, slots = trace.untrack(tracers)
     if all(slot is None for slot in slots):
         with set_current_trace(trace.parent):
             return primitive.bind(*values, subfuns=(fun, jvp), symbolic_zeros=symbolic_zeros)
-    if trace.in_custom_rule or not custom_rules.value:
+    if trace.of_tangents or not custom_rules.value:
         return call(trace, primitive, fun, tracers, {})
     absent = symbolic_zero if symbolic_zeros else zero_tangent
     with set_current_trace(trace.parent):
@@ -73,10 +80,10 @@ def custom_jvp_call(trace, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
             absent(aval) if slot is None else trace.track(zero_tangent(aval), slot)
             for aval, slot in zip(avals, slots, strict=True)
         ]
-    trace.in_custom_rule = True
+    trace.of_tangents = True
     with set_current_trace(trace):
         outs = jvp.call_wrapped(*values, *tangents)
-    trace.in_custom_rule = False
+    trace.of_tangents = False
     primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
     primals_out, _ = trace.untrack(primals_out)
     _, out_slots = trace.untrack(tangents_out)
@@ -113,7 +120,7 @@ def custom_lin(trace, primitive, tracers, params, /):
     if all(slot is None for slot in slots):
         with set_current_trace(trace.parent):
             return primitive.bind(*values, **params)
-    if not trace.in_custom_rule:
+    if not trace.of_tangents:
         raise NotDifferentiable(
             f"The primitive '{primitive}', reached at {users_line()}, has no derivative: it stands "
             "for the forward mode (jax.jvp) of a jax.custom_vjp function, whose rule only says how "

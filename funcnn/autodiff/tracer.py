@@ -94,7 +94,7 @@ class TapeTrace(Trace):
         self.tape: list[tuple[Node, Any]] = []  # nodes, each with its residuals
         self.refs: dict[int, tuple[Any, Slot | None]] = {}  # see programs/references.py
         self._slots = slots  # given out so far
-        self.in_custom_rule = False  # then all that is tracked is a tangent (calls.py)
+        self.of_tangents = calls.of_tangents.value
 
     def track(self, value: Any, slot: Slot | None) -> Any:
         """The value as a tracer, if it has a slot."""
@@ -122,7 +122,7 @@ class TapeTrace(Trace):
         if (
             rule is not None
             and primitive is jit_p
-            and (self.in_custom_rule or _is_better_open(params["jaxpr"], values))
+            and (self.of_tangents or _is_better_open(params["jaxpr"], values))
         ):
             with set_current_trace(self):
                 return jax_versions.eval_closed_jaxpr(params["jaxpr"], tracers)
@@ -131,7 +131,11 @@ class TapeTrace(Trace):
                 if any(tracked):
                     check_that_none_is_needed(primitive, values, params)
                 return primitive.bind(*values, **params)
-            recorded = rule(primitive, values, tracked, params)
+            if calls.of_tangents.value == self.of_tangents:
+                recorded = rule(primitive, values, tracked, params)
+            else:
+                with calls.of_tangents(self.of_tangents):
+                    recorded = rule(primitive, values, tracked, params)
         outs = self.write(primitive, params, slots, recorded)
         return outs if primitive.multiple_results else outs[0]
 

@@ -752,6 +752,17 @@ def test_custom_vjp(fun):
     assert_same_as_jax(funcnn, fun, X, EAGER | TRACED)
 
 
+def test_custom_vjp_may_give_float0_for_a_float():
+    """JAX passes it on."""
+
+    @jax.custom_vjp
+    def f(x):
+        return jnp.round(x)
+
+    f.defvjp(lambda x: (f(x), None), lambda _, g: (np.zeros((), jax.dtypes.float0),))
+    assert funcnn.grad(lambda x: f(x) + x)(X) == 1
+
+
 def test_custom_vjp_sees_what_is_perturbed_and_which_cotangents_are_zeros():
     seen = []
     f = symbolic_back(lambda what, which: seen.append((what, which)))
@@ -813,7 +824,12 @@ def test_custom_vjp_in_the_forward_mode_of_a_jvp_rule():
     def loop(x):
         return lax.scan(lambda c, _: (outer(c, x)[0], 0.0), x, None, length=3)[0]
 
-    for fun in (f, loop):
+    @jax.custom_jvp
+    def with_a_loop(x):
+        return lax.fori_loop(0, 3, lambda _, c: lax.cond(c > 0, inner, inner, c, x)[0], x)
+
+    with_a_loop.defjvp(lambda primals, tangents: jax.jvp(with_a_loop.fun, primals, tangents))
+    for fun in (f, loop, with_a_loop):
         both(lambda m, fun=fun: m.grad(fun)(X))
         both(lambda m, fun=fun: jax.jit(m.grad(m.grad(fun)))(X))
     with pytest.raises(NotImplementedError, match=r"'custom_lin'.* jax.custom_jvp rule"):

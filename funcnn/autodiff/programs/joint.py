@@ -21,7 +21,7 @@ from jax.extend.core.primitives import add_jaxvals_p, jit_p
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
-from funcnn.autodiff.calls import custom_rules
+from funcnn.autodiff.calls import custom_rules, of_tangents
 from funcnn.autodiff.programs.cut import minimum_cut
 from funcnn.autodiff.rules.table import no_gradient, on_change
 from funcnn.autodiff.tangents import is_inexact, zero_tangent
@@ -67,8 +67,8 @@ on_change.append(_known.clear)
 def once(jaxpr: Any, key: Hashable, make: Callable[[], Any]) -> Any:
     """`make()`, for each jaxpr and key only once."""
     known = _known.setdefault(jaxpr, {})
-    # the rules may have been told otherwise by then: of 64 bits, of which rules to follow
-    key = (key, jax.dtypes.canonicalize_dtype(float), custom_rules.value)
+    # what depends on the context: 64 bits, which rules to follow
+    key = (key, jax.dtypes.canonicalize_dtype(float), custom_rules.value, of_tangents.value)
     if key not in known:
         known[key] = make()
     return known[key]
