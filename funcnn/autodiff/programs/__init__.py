@@ -15,6 +15,7 @@ from funcnn.autodiff.programs import (
     remat,
     scan,
     shard_map,
+    sparse,
     while_loop,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "remat",
     "scan",
     "shard_map",
+    "sparse",
     "while_loop",
 ]
