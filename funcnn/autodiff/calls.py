@@ -11,7 +11,13 @@ from jax.extend.core import set_current_trace
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.rules.table import Recorded
 from funcnn.autodiff.source import users_line
-from funcnn.autodiff.tangents import is_array, is_inexact, symbolic_zero, zero_tangent
+from funcnn.autodiff.tangents import (
+    is_array,
+    is_inexact,
+    symbolic_zero,
+    zero_cotangent,
+    zero_tangent,
+)
 from funcnn.autodiff.without_rule import NotDifferentiable
 
 custom_rules = jax.make_user_context(True)
@@ -143,7 +149,7 @@ def custom_lin(trace, primitive, tracers, params, /):
 
 
 def _custom_vjp_backward(bwd, avals, symbolic_zeros, saved, gs):
-    absent = symbolic_zero if symbolic_zeros else zero_tangent
+    absent = symbolic_zero if symbolic_zeros else zero_cotangent
     gs = [absent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
     cotangents = jax_versions.cotangents_of_custom_vjp(bwd.call_wrapped(*saved, *gs))
     return [ct if is_array(ct) and is_inexact(ct) else None for ct in cotangents]

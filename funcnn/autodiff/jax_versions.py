@@ -68,6 +68,12 @@ def eval_closed_jaxpr(jaxpr: Any, args: Sequence[Any]) -> list[Any]:
     return jax.core.eval_jaxpr(open_jaxpr(jaxpr), consts(jaxpr), *args)
 
 
+def is_inlined(params: dict[str, Any]) -> bool:
+    """Is a `jit` to become part of the program it is traced in? JAX 0.12 has five answers."""
+    inline = params["inline"]
+    return inline if isinstance(inline, bool) else inline.value in ("jax_early", "jax_late")
+
+
 def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
     """How many of a scan's operands are constants of the loop, and how many are carried."""
     if "num_consts" in params:

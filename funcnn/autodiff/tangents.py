@@ -24,15 +24,24 @@ def _is_inexact_dtype(dtype: Any) -> bool:
 
 
 def zero_tangent(aval: Any) -> Any:
-    """Zeros of the type that tangents and cotangents of such a value have: float0 for integers."""
+    """Zeros of the type that tangents of such a value have: float0 for integers."""
     return zeros(aval) if is_inexact(aval) else np.zeros(aval.shape, jax.dtypes.float0)
 
 
+def zero_cotangent(aval: Any) -> Any:
+    """Zeros of the type that cotangents of such a value have, where that is another.
+
+    Of what is "reduced" over devices (`PartitionSpec`), the cotangent is not yet: "unreduced".
+    """
+    return zero_tangent(aval.to_ct_aval())
+
+
 def zeros(aval: Any) -> Any:
-    """Zeros of a type: shape, dtype, weak or not, the same or varying between devices."""
+    """Zeros of a type: shape, dtype, weak or not, sharding, the same or varying between devices."""
     # a Python number makes weakly typed zeros, an array strongly typed ones
     zero = np.zeros((), aval.dtype)
-    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero)
+    sharding = aval.sharding if aval.sharding.mesh.explicit_axes else None
+    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero, sharding=sharding)
     varying = tuple(aval.manual_axis_type.varying)
     return jax.lax.pcast(made, varying, to="varying") if varying else made
 

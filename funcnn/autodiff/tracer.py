@@ -35,6 +35,8 @@ class Node(NamedTuple):
     outputs: tuple[Slot | None, ...]
     backward: Any
     """(saved, cotangents of the outputs) -> cotangents of the operands"""
+    mesh: Any
+    """the mesh that was set then"""
     source: Any
     """where in the user's program (`jax.extend.source_info_util.SourceInfo`)"""
 
@@ -147,7 +149,8 @@ class TapeTrace(Trace):
             outputs.append(self._slots if reached else None)
             self._slots += reached
         if any(slot is not None for slot in outputs):
-            node = Node(primitive, params, inputs, tuple(outputs), recorded.backward, current())
+            where = jax.sharding.get_abstract_mesh(), current()
+            node = Node(primitive, params, inputs, tuple(outputs), recorded.backward, *where)
             self.tape.append((node, recorded.saved))
         return [self.track(out, slot) for out, slot in zip(recorded.outs, outputs, strict=True)]
 

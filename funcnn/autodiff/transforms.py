@@ -30,7 +30,7 @@ from funcnn.autodiff.checks import (
     check_scalar,
     positions_of,
 )
-from funcnn.autodiff.tangents import is_inexact, zero_tangent
+from funcnn.autodiff.tangents import is_inexact, zero_cotangent
 from funcnn.autodiff.tracer import record
 
 
@@ -171,7 +171,7 @@ def _gather(cotangents, avals):
     """The cotangents of the inputs in their order, as JAX arrays; absent ones now as zeros."""
     gathered = []
     for i, aval in enumerate(avals):
-        g = cotangents[i] if i in cotangents else zero_tangent(aval)
+        g = cotangents[i] if i in cotangents else zero_cotangent(aval)
         # the one that the pass started from may have come through untouched
         untouched = is_inexact(aval) and not isinstance(g, jax.Array)
         gathered.append(jax.numpy.asarray(g) if untouched else g)

@@ -1,11 +1,13 @@
 """Primitives that stand for a program, of which JAX has no reverse mode, no batching or no name."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.experimental import xla_metadata
+from jax.experimental import scheduling_groups
 
 import funcnn
 
@@ -36,21 +38,31 @@ def _(axis_size, in_batched, x, y):
 OF_A_PRODUCT = {
     "custom_vmap": own_batching,
     "composite": lax.composite(product, name="test.product"),
+    "xla_metadata": scheduling_groups.xla_metadata_call(product, kind="product"),
 }
-if hasattr(xla_metadata, "xla_metadata_call"):  # JAX 0.10 has none
-    OF_A_PRODUCT["xla_metadata"] = xla_metadata.xla_metadata_call(product, kind="product")
 
 
 @pytest.mark.parametrize("fun", OF_A_PRODUCT.values(), ids=OF_A_PRODUCT)
 @pytest.mark.parametrize("way", [lambda f: f, jax.jit], ids=["eager", "jit"])
 def test_as_the_program_it_stands_for(fun, way):
     def weighted(f):
-        return lambda x, y: f(x, y)[0] * 3 + f(y, x)[1] * x
+        return lambda x, y: f(x, y)[0] * 3 + math.prod(f(y, x)) * x
 
     ours = way(funcnn.grad(weighted(fun), (0, 1)))(X, X * 2)
     assert_agree(ours, jax.grad(weighted(product), (0, 1))(X, X * 2), 1e-6)
     twice = lambda grad, f: grad(lambda x: grad(weighted(f))(x, X))(X)
     assert_agree(twice(funcnn.grad, fun), twice(jax.grad, product), 1e-6)
+
+
+def test_what_depends_on_nothing_tracked_is_a_value():
+    half_constant = lax.composite(lambda x, n: (jnp.sin(x), n + 1), name="test.half_constant")
+
+    def f(x):
+        y, one = half_constant(x, np.float32(0))
+        assert not isinstance(one, jax.core.Tracer)
+        return y * one
+
+    assert_agree(funcnn.grad(f)(X), np.cos(X), 1e-6)
 
 
 def test_a_batching_rule_inside_and_outside():
@@ -111,5 +123,5 @@ def test_linear_call_in_what_is_kept_for_the_transpose():
     ours = funcnn.grad(f(divided), (0, 1))(X, X * 2)
     assert_agree(ours, jax.grad(f(plainly_divided), (0, 1))(X, X * 2), 1e-6)
     # which is how it comes up: the second derivative in a factor
-    twice = lambda grad, d: grad(lambda by: grad(lambda x: d(by, (x * x, x))[0])(X))(X)
+    twice = lambda grad, d: grad(lambda by: grad(lambda x: d(by, (x * x, x))[0] * 3)(X))(X)
     assert_agree(twice(funcnn.grad, divided), twice(jax.grad, plainly_divided), 1e-6)

@@ -45,6 +45,11 @@ def test_a_residual_that_is_an_operand_is_not_stored_again():
     assert_agree(outs, [X * Y], 1e-6)
 
 
+def test_an_operand_is_handed_on_rather_than_something_smaller_that_is_made_of_it():
+    made = halves_of(lambda x: jnp.square(lax.slice_in_dim(x, 0, 1)), M)
+    assert made.residuals == [("operand", 0)]
+
+
 def test_a_residual_that_is_an_output_is_not_stored_again():
     made = halves_of(lambda x: jnp.exp(x), X)
     assert made.residuals == [("output", 0)]

@@ -1,10 +1,13 @@
 """Programs on several devices, with the transposes of what passes between them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Literal
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
@@ -138,3 +141,52 @@ def test_a_ragged_exchange_is_sent_back():
     ours, theirs = (str(jax.make_jaxpr(m.grad(f))(x)) for m in (funcnn, jax))
     for name in ("ragged_all_to_all[", "all_to_all["):
         assert ours.count(name) >= theirs.count(name) > 0
+
+
+def exchanged(operand, output, starts, sizes, into, received, *, axis_name, axis_index_groups):
+    """What a ragged exchange gives out, by giving all to all. Row by row of the output."""
+    here = lax.axis_index(axis_name)
+    everywhere = lambda x: lax.all_gather(x, axis_name)
+    senders = zip(*map(everywhere, (operand, starts, sizes, into)), received, strict=True)
+    for sent, start, size, place, expected in senders:
+        row = jnp.arange(len(output)) - place[here]
+        is_sent = (row >= 0) & (row < jnp.minimum(size[here], expected))
+        taken = sent[jnp.where(is_sent, start[here] + row, 0)]
+        output = jnp.where(is_sent[:, None], taken, output)
+    return output
+
+
+@pytest.mark.parametrize("rows", [5, 6])
+def test_a_ragged_exchange_is_sent_back_to_the_rows_it_came_from(rows):
+    """What our rule makes of it, each exchange in it made of what CPUs have."""
+    rng = np.random.default_rng(1)
+    operand, output, g = (rng.normal(size=(2, n, 3)) for n in (rows, 6, 6))
+    numbers = [  # per device: what is sent from where, how much, to where; how much comes
+        np.array(n, np.int32)
+        for n in ([[0, 2], [3, 0]], [[2, 3], [1, 2]], [[1, 0], [4, 3]], [[2, 1], [3, 2]])
+    ]
+
+    def pull_back(vjp, exchange, operand, output, g, *numbers):
+        run = lambda *arrays: exchange(*arrays, *numbers, axis_name="i")
+        return vjp(run, operand, output)[1](g)
+
+    def ours(*args):
+        program = functools.partial(pull_back, funcnn.vjp, lax.ragged_all_to_all)
+        traced = jax.make_jaxpr(program, axis_env=[("i", 2)])(*args)
+        env = dict(zip(traced.jaxpr.invars, args, strict=True))
+        for eqn in traced.jaxpr.eqns:
+            inputs = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+            emulated = str(eqn.primitive) == "ragged_all_to_all"
+            run = exchanged if emulated else eqn.primitive.bind
+            outs = run(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+            env.update(
+                zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs], strict=True)
+            )
+        return tuple(env[v] for v in traced.jaxpr.outvars)
+
+    theirs = functools.partial(
+        pull_back, jax.vjp, functools.partial(exchanged, axis_index_groups=None)
+    )
+    args = operand, output, g, *numbers
+    found, expected = (jax.jit(jax.vmap(pulled, axis_name="i"))(*args) for pulled in (ours, theirs))
+    assert_agree(found, expected, 0)

@@ -10,7 +10,7 @@ import funcnn
 
 from .agreement import assert_agree
 
-A = np.array([0.02, 0.4, 1.0, 3.5, 40.0], np.float32)
+A = np.array([0.002, 0.4, 1.0, 3.5, 40.0], np.float32)
 KEY = jax.random.key(3)
 
 

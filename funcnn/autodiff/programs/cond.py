@@ -30,7 +30,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tangents import zero_tangent, zeros
+from funcnn.autodiff.tangents import zero_cotangent, zeros
 
 
 class Branch(NamedTuple):
@@ -152,7 +152,7 @@ def _back(branch: Branch, asked: Sequence[bool]):
         values |= {v: added[place] for place, v in branch.places}
         found = pull_back(branch.halves, values, gs)
         return [
-            zero_tangent(v.aval.update(weak_type=False)) if g is None else g
+            zero_cotangent(v.aval.update(weak_type=False)) if g is None else g
             for g, v, is_asked in zip(found, program.operands, asked, strict=True)
             if is_asked
         ]

@@ -14,7 +14,7 @@ from funcnn.autodiff import jax_versions
 from funcnn.autodiff.calls import custom_rules
 from funcnn.autodiff.programs.opened import on_a_tape
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tangents import zero_cotangent, zero_tangent
 
 
 def hi_rule(primitive, values, tracked, params) -> Recorded:
@@ -55,7 +55,7 @@ def _by_its_vjp(hi, values, tracked):
     avals = [jax.typeof(x) for x in outs]
 
     def backward(residuals, gs):
-        gs = [zero_tangent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
+        gs = [zero_cotangent(aval) if g is None else g for g, aval in zip(gs, avals, strict=True)]
         found = jax_versions.cotangents_of_hi_primitive(hi, residuals, hi.out_tree.unflatten(gs))
         return [g if isinstance(g, jax.Array) else None for g in hi.in_tree.flatten_up_to(found)]
 

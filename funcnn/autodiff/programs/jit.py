@@ -5,6 +5,7 @@ from typing import Any
 
 from jax.extend.core.primitives import jit_p
 
+from funcnn.autodiff import jax_versions
 from funcnn.autodiff.programs.calls import Calls, called, inlined, named
 from funcnn.autodiff.programs.cut import bytes_of, is_cheap
 from funcnn.autodiff.programs.joint import (
@@ -21,7 +22,8 @@ from funcnn.autodiff.rules.table import Recorded, register
 
 
 def jit_rule(primitive, values, tracked, params) -> Recorded:
-    return as_one_call(params["jaxpr"], tracked, values, params["name"], params["inline"])
+    inline = jax_versions.is_inlined(params)
+    return as_one_call(params["jaxpr"], tracked, values, params["name"], inline)
 
 
 register(jit_p, jit_rule)

@@ -12,7 +12,7 @@ from jax.extend.core.primitives import linear_solve_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.programs.jit import as_one_call
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tangents import zero_cotangent
 
 
 def linear_solve_rule(primitive, values, tracked, params) -> Recorded:
@@ -34,7 +34,7 @@ def linear_solve_rule(primitive, values, tracked, params) -> Recorded:
                 "or symmetric=True"
             )
         avals = [v.aval for v in jax_versions.open_jaxpr(jaxprs.matvec).outvars]
-        gs = [zero_tangent(a) if g is None else g for g, a in zip(gs, avals, strict=False)]
+        gs = [zero_cotangent(a) if g is None else g for g, a in zip(gs, avals, strict=False)]
         transposed = primitive.bind(
             *(*of_vecmat, *of_matvec, *of_transpose, *of_solve, *gs),
             const_lengths=lengths.transpose(),

@@ -6,7 +6,7 @@ from typing import Any
 from jax import lax
 
 from funcnn.autodiff.programs.joint import Halves, present_after, reached
-from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tangents import zero_cotangent
 
 
 def tracked_in_any(
@@ -41,7 +41,7 @@ def present_in_any(
 def zeros_for_absent(gs: Sequence[Any], there: Sequence[bool], variables: Sequence[Any]) -> list:
     """`gs`, with zeros for those that are absent now and `there` in another iteration."""
     return [
-        (zero_tangent(v.aval) if g is None else g) if is_there else None
+        (zero_cotangent(v.aval) if g is None else g) if is_there else None
         for g, is_there, v in zip(gs, there, variables, strict=True)
     ]
 

@@ -14,7 +14,7 @@ from jax.extend.core.primitives import call_p, closed_call_p
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward as walk
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tangents import zero_cotangent
 from funcnn.autodiff.tracer import record
 
 
@@ -69,7 +69,7 @@ def _linear_call(linear_call, values, tracked, params):
             recorded = on_a_tape(evaluate, values, of_others)
             cotangents = recorded.backward(recorded.saved, gs)
         transpose, its_constants = params["transpose_thunk"]()
-        gs = [zero_tangent(t) if g is None else g for g, t in zip(gs, types, strict=True)]
+        gs = [zero_cotangent(t) if g is None else g for g, t in zip(gs, types, strict=True)]
         back = linear_call.bind(
             *its_constants,
             *residuals,

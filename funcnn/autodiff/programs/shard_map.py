@@ -11,7 +11,7 @@ import math
 
 import jax
 from jax import lax
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.programs.calls import Calls, called, named
@@ -28,7 +28,7 @@ from funcnn.autodiff.programs.joint import (
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
-from funcnn.autodiff.tangents import zero_tangent
+from funcnn.autodiff.tangents import zero_cotangent
 
 
 def shard_map_rule(primitive, values, tracked, params) -> Recorded:
@@ -102,7 +102,7 @@ def _calls(jaxpr, tracked, mesh, in_specs, out_specs, check_vma, manual):
                 ]
             found = pull_back(halves, kept, gs)
             found = [
-                zero_tangent(v.aval) if g is None else g
+                zero_cotangent(v.aval) if g is None else g
                 for g, v, is_asked in zip(found, program.operands, asked, strict=True)
                 if is_asked
             ]
@@ -134,7 +134,9 @@ def _traced_on_devices(jaxpr, tracked, on_devices, mesh, in_specs, manual):
 
     inner = [v.aval for v in jax_versions.open_jaxpr(jaxpr).invars]
     whole = [
-        jax.ShapeDtypeStruct(_whole_shape(v.shape, spec, mesh), v.dtype)
+        jax.ShapeDtypeStruct(
+            _whole_shape(v.shape, spec, mesh), v.dtype, sharding=NamedSharding(mesh, spec)
+        )
         for v, spec in zip(inner, in_specs, strict=True)
     ]
     jax.eval_shape(on_devices(trace, tuple(in_specs), None), *whole)

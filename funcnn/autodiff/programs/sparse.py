@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from funcnn.autodiff.programs.opened import on_a_tape
-from funcnn.autodiff.rules.contractions import _of_type, _swap, _to_left
+from funcnn.autodiff.rules.contractions import of_type, swap, to_left
 from funcnn.autodiff.rules.table import Recorded, defvjp, linear, register, unbroadcast
 
 
@@ -55,7 +55,7 @@ def _where_stored(x, axes, indices):
 def _as_data(found, aval, n_batch):
     """What was found where elements are stored, in the shape of the data."""
     stored = [*found.shape[:n_batch], aval.shape[n_batch], *found.shape[n_batch + 1 :]]
-    return _of_type(unbroadcast(jnp.broadcast_to(found, stored), aval), aval)
+    return of_type(unbroadcast(jnp.broadcast_to(found, stored), aval), aval)
 
 
 def _extracted(g, indices, data_aval):
@@ -88,7 +88,7 @@ def _to_data(g, rhs, indices, data_aval, dimension_numbers, ndim):
 def _to_other(g, other, aval, dimension_numbers, preferred_element_type=None, *, g_first):
     """As of a dense product, where one of the two is sparse."""
     to_side = functools.partial(
-        _to_left,
+        to_left,
         aval=aval,
         dimension_numbers=dimension_numbers,
         precision=None,
@@ -116,7 +116,7 @@ def _to_right_of_bcoo(
     if not g.size:  # JAX's product fails
         return jnp.zeros(rhs_aval.shape, rhs_aval.dtype)
     matrix = _without_dense_axes(_sparse().BCOO((data, indices), **lhs_spinfo._asdict()))
-    numbers = _swap(dimension_numbers)
+    numbers = swap(dimension_numbers)
     return _to_other(g, matrix, rhs_aval, numbers, preferred_element_type, g_first=False)
 
 
@@ -162,7 +162,7 @@ linear(
         _matrix_sampled(g, indices, x_aval, y_aval, dimension_numbers),
         x,
         y_aval,
-        _swap(dimension_numbers),
+        swap(dimension_numbers),
         g_first=False,
     ),
 )

@@ -10,9 +10,10 @@ import numpy as np
 from jax import lax
 
 from funcnn.autodiff.rules.table import linear
+from funcnn.autodiff.sharding import cotangent_sharding, of_axes
 
 
-def _of_type(product, aval):
+def of_type(product, aval):
     """In the type of the operand: of a complex product, one that is real gets the real part."""
     if product.dtype == aval.dtype:
         return product
@@ -22,7 +23,7 @@ def _of_type(product, aval):
     return lax.convert_element_type(product, aval.dtype)
 
 
-def _to_left(g, other, aval, dimension_numbers, precision, preferred_element_type, g_first):
+def to_left(g, other, aval, dimension_numbers, precision, preferred_element_type, g_first):
     """The cotangent of one side: `g` contracted with `other` over the axes that are only other's.
 
     `dimension_numbers` are given as seen from this side: ((mine, other's) contracted,
@@ -32,6 +33,9 @@ def _to_left(g, other, aval, dimension_numbers, precision, preferred_element_typ
     (mine, others), (my_batch, other_batch) = dimension_numbers
     my_own = [d for d in range(len(aval.shape)) if d not in (*mine, *my_batch)]
     other_own = [d for d in range(other.ndim) if d not in (*others, *other_batch)]
+    # the product's axes: batch, my own, and what was contracted, in the order it has in `other`
+    contracted = [m for _, m in sorted(zip(others, mine, strict=True))]
+    order = [*my_batch, *my_own, *contracted]
     batch = list(range(len(my_batch)))
     first = len(batch) + (len(my_own) if g_first else 0)
     other_in_g = list(range(first, first + len(other_own)))
@@ -41,15 +45,13 @@ def _to_left(g, other, aval, dimension_numbers, precision, preferred_element_typ
         ((other_in_g, other_own), (batch, list(other_batch))),
         precision=precision,
         preferred_element_type=preferred_element_type,
+        out_sharding=of_axes(cotangent_sharding(aval, beside=g), order),
     )
-    # its axes: batch, my own, and what was contracted, in the order it has in `other`
-    contracted = [m for _, m in sorted(zip(others, mine, strict=True))]
-    order = [*my_batch, *my_own, *contracted]
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
-    return _of_type(product, aval)
+    return of_type(product, aval)
 
 
-def _swap(dimension_numbers):
+def swap(dimension_numbers):
     (left, right), (left_batch, right_batch) = dimension_numbers
     return (right, left), (right_batch, left_batch)
 
@@ -57,11 +59,11 @@ def _swap(dimension_numbers):
 linear(
     lax.dot_general_p,
     "lhs rhs",
-    lhs=lambda g, rhs, lhs_aval, dimension_numbers, precision, preferred_element_type: _to_left(
+    lhs=lambda g, rhs, lhs_aval, dimension_numbers, precision, preferred_element_type: to_left(
         g, rhs, lhs_aval, dimension_numbers, precision, preferred_element_type, True
     ),
-    rhs=lambda g, lhs, rhs_aval, dimension_numbers, precision, preferred_element_type: _to_left(
-        g, lhs, rhs_aval, _swap(dimension_numbers), precision, preferred_element_type, False
+    rhs=lambda g, lhs, rhs_aval, dimension_numbers, precision, preferred_element_type: to_left(
+        g, lhs, rhs_aval, swap(dimension_numbers), precision, preferred_element_type, False
     ),
 )
 
@@ -106,7 +108,7 @@ def _ragged_dot(x, y, sizes, numbers, order, aval, precision, preferred_element_
         preferred_element_type=preferred_element_type,
     )
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
-    return _of_type(product, aval)
+    return of_type(product, aval)
 
 
 def _paired(mine, others):

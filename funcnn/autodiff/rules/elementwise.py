@@ -47,11 +47,11 @@ elementwise(
 )
 
 
-def _to_divisor(g, out, y):
+def _to_divisor(g, out, y, y_aval):
     """-g (x / y) / y: one that was broadcast gets the sum first, so that it alone is divided."""
     if g.shape == y.shape:
         return lax.neg(lax.mul(lax.div(g, y), out))
-    return lax.neg(lax.div(unbroadcast(lax.mul(g, out), y), y))
+    return lax.neg(lax.div(unbroadcast(lax.mul(g, out), y_aval), y))
 
 
 elementwise(lax.div_p, "x y", x=lambda g, y: lax.div(g, y), y=_to_divisor)

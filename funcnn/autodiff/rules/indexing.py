@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from funcnn.autodiff.rules.table import Recorded, defvjp, linear, register
+from funcnn.autodiff.sharding import cotangent_sharding, zeros_for
 
 
 class _Places(NamedTuple):
@@ -47,7 +48,8 @@ class _Places(NamedTuple):
     def read(self, x, fill_value=0):
         """What `x` has at the places; `fill_value` for those that a write would drop."""
         if not x.size:
-            return lax.full(self.updates_aval.shape, fill_value, x.dtype)
+            sharding = cotangent_sharding(self.updates_aval)
+            return lax.full(self.updates_aval.shape, fill_value, x.dtype, sharding=sharding)
         to = self.dimension_numbers
         numbers = lax.GatherDimensionNumbers(
             offset_dims=to.update_window_dims,
@@ -95,7 +97,7 @@ class _Places(NamedTuple):
                 shape[d] = updates[update_d] = 1
         numbers = lax.iota(np.uint32, math.prod(numbered)) + np.uint32(1)
         numbers = jnp.broadcast_to(lax.reshape(numbers, numbered), updates)
-        at = self._replace(updates_aval=numbers)
+        at = self._replace(updates_aval=jax.typeof(numbers))
         stay = at.write(lax.full(shape, 0, np.uint32), numbers)
         return stay != 0, at.read(stay) == numbers
 
@@ -127,8 +129,8 @@ def _undo_gather(
         operand_batching_dims=dimension_numbers.operand_batching_dims,
         scatter_indices_batching_dims=dimension_numbers.start_indices_batching_dims,
     )
-    at = _Places(indices, g, numbers, indices_are_sorted, unique_indices, mode)
-    zeros = lax.full(operand_aval.shape, 0, g.dtype)
+    at = _Places(indices, jax.typeof(g), numbers, indices_are_sorted, unique_indices, mode)
+    zeros = zeros_for(g, operand_aval)
     # places that are distinct may meet where they are clipped to the bounds
     may_meet = not at.are_distinct() or (unique_indices and mode is lax.GatherScatterMode.CLIP)
     return at.write(zeros, g, lax.scatter_add if may_meet else lax.scatter)
@@ -243,15 +245,15 @@ def _scatter(primitive, values, tracked, params):
             "the same, x.at[i].set(f(x[i])) gives the same and has one."
         )
     operand, indices, updates = values
-    shape = updates.shape
-    options = [jax.typeof(updates), *(params[name] for name in _Places._fields[2:])]
+    updates_aval = jax.typeof(updates)
+    options = [updates_aval, *(params[name] for name in _Places._fields[2:])]
     at = _Places(indices, *options)
     if at.are_distinct() or not tracked[2]:
 
         def backward(indices, gs):
             [g], at = gs, _Places(indices, *options)
             return [
-                at.write(g, lax.full(shape, 0, g.dtype)) if tracked[0] else None,
+                at.write(g, zeros_for(g, updates_aval)) if tracked[0] else None,
                 None,
                 at.read(g) if tracked[2] else None,
             ]
@@ -285,16 +287,12 @@ def _placed(into, part, start):
 linear(
     lax.dynamic_slice_p,
     "operand *start",
-    operand=lambda g, operand_aval, start: _placed(
-        lax.full(operand_aval.shape, 0, g.dtype), g, start
-    ),
+    operand=lambda g, operand_aval, start: _placed(zeros_for(g, operand_aval), g, start),
 )
 linear(
     lax.dynamic_update_slice_p,
     "operand update *start",
-    operand=lambda g, update_aval, start: _placed(
-        g, lax.full(update_aval.shape, 0, g.dtype), start
-    ),
+    operand=lambda g, update_aval, start: _placed(g, zeros_for(g, update_aval), start),
     update=lambda g, update_aval, start: lax.dynamic_slice(
         g, start, update_aval.shape, allow_negative_indices=False
     ),

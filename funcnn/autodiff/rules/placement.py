@@ -86,7 +86,7 @@ register(lax.device_put_p, _one_to_one(_put_back))
 
 # shardings and layouts that are part of a value's type go back to those of the operand
 def _reshard(reshard, values, tracked, params):
-    sharding = jax.typeof(values[0]).sharding
+    sharding = jax.typeof(values[0]).to_ct_aval().sharding
 
     def backward(_, gs):
         mesh = getattr(sharding, "mesh", None)

@@ -7,12 +7,13 @@ from jax import lax
 
 from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.rules.table import Recorded, defvjp, linear, register
+from funcnn.autodiff.sharding import cotangent_sharding
 
 
 def _along(value, like, axes):
     """`value`, which has lost `axes`, spread along them again to the shape of `like`."""
     kept = [d for d in range(len(like.shape)) if d not in axes]
-    return lax.broadcast_in_dim(value, like.shape, kept)
+    return lax.broadcast_in_dim(value, like.shape, kept, out_sharding=cotangent_sharding(like))
 
 
 linear(
@@ -22,11 +23,11 @@ linear(
 )
 
 
-def _to_extreme(g, out, operand, axes):
+def _to_extreme(g, out, operand, operand_aval, axes):
     """Routes `g` to where the extreme value stands; where several do, each gets an equal share."""
-    here = lax.eq(operand, _along(out, operand, axes))
+    here = lax.eq(operand, _along(out, operand_aval, axes))
     count = lax.reduce_sum(lax.convert_element_type(here, g.dtype), axes)
-    share = _along(lax.div(g, count), operand, axes)
+    share = _along(lax.div(g, count), operand_aval, axes)
     # a product, not a selection: if all values are NaN none is found, and NaN is what comes back
     return lax.mul(lax.convert_element_type(here, g.dtype), share)
 

@@ -10,12 +10,14 @@ tie, but goes two by two, through arrays spread out with zeros.
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.rules.table import Recorded, register
+from funcnn.autodiff.sharding import cotangent_sharding
 
 _UP = (("p", "x0", "x1"), ("q", "x2", "x3"), ("t", "p", "q"))
 _DOWN = (("o0", "carry", "x0"), ("o1", "carry", "p"), ("o2", "o1", "x2"))
@@ -79,7 +81,9 @@ def _carried(fours, left, axis):
     """What the running values o3 of the fours carry to the four after, and to what is left."""
     before, last = lax.split(fours["o3"], (fours["o3"].shape[axis] - 1, 1), axis)
     fours["carry"] = lax.concatenate([lax.slice_in_dim(fours["o3"], 0, 1, axis=axis), before], axis)
-    fours["first"] = lax.broadcasted_iota(np.int32, fours["o3"].shape, axis) == 0
+    like = jax.typeof(fours["o3"])
+    places = lax.broadcasted_iota(np.int32, like.shape, axis, out_sharding=cotangent_sharding(like))
+    fours["first"] = places == 0
     left["carry"] = last
 
 

@@ -8,15 +8,17 @@ from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
 from funcnn.autodiff.rules.table import linear
+from funcnn.autodiff.sharding import cotangent_sharding, of_axes, reshaped
+from funcnn.autodiff.tangents import zero_cotangent
 
 
 def _undo_broadcast(g, operand_aval, broadcast_dimensions):
     """Sums over the axes that were added and those that were stretched from length 1."""
     shape = operand_aval.shape
-    kept = [d for d, n in zip(broadcast_dimensions, shape, strict=True) if n == g.shape[d]]
-    axes = [d for d in range(g.ndim) if d not in kept]
-    summed = lax.reduce_sum(g, axes) if axes else g
-    return summed if summed.shape == shape else lax.reshape(summed, shape)
+    own = [i for i, d in enumerate(broadcast_dimensions) if shape[i] == g.shape[d]]
+    axes = [d for d in range(g.ndim) if d not in [broadcast_dimensions[i] for i in own]]
+    sharding = of_axes(cotangent_sharding(operand_aval), own)
+    return reshaped(lax.reduce_sum(g, axes, out_sharding=sharding) if axes else g, operand_aval)
 
 
 linear(lax.broadcast_in_dim_p, "operand", operand=_undo_broadcast)
@@ -25,8 +27,12 @@ linear(lax.broadcast_in_dim_p, "operand", operand=_undo_broadcast)
 def _undo_reshape(g, operand_aval, dimensions):
     """`dimensions`: the order in which the operand's axes were read, where it is not their own."""
     if dimensions is None:
-        return lax.reshape(g, operand_aval.shape)
-    in_that_order = lax.reshape(g, [operand_aval.shape[d] for d in dimensions])
+        return reshaped(g, operand_aval)
+    in_that_order = lax.reshape(
+        g,
+        [operand_aval.shape[d] for d in dimensions],
+        out_sharding=of_axes(cotangent_sharding(operand_aval), dimensions),
+    )
     return lax.transpose(in_that_order, _inverse(dimensions))
 
 
@@ -34,7 +40,7 @@ linear(lax.reshape_p, "operand", operand=_undo_reshape)
 linear(
     lax.squeeze_p,
     "operand",
-    operand=lambda g, operand_aval: lax.reshape(g, operand_aval.shape),
+    operand=lambda g, operand_aval: reshaped(g, operand_aval),
 )
 
 
@@ -102,10 +108,7 @@ linear(lax.concatenate_p, "*operands", operands=_part)
 
 def _present(gs, out_avals):
     """The cotangents of all outputs: zeros for the absent ones."""
-    return [
-        lax.full(aval.shape, 0, aval.dtype) if g is None else g
-        for g, aval in zip(gs, out_avals, strict=True)
-    ]
+    return [zero_cotangent(aval) if g is None else g for g, aval in zip(gs, out_avals, strict=True)]
 
 
 linear(
@@ -132,7 +135,12 @@ def _undo_tile(g, operand_aval, reps):
     """Sums over the copies: each axis is taken apart into (copies, length)."""
     shape = operand_aval.shape
     apart = [n for pair in zip(reps, shape, strict=True) for n in pair]
-    return lax.reduce_sum(lax.reshape(g, apart), range(0, len(apart), 2))
+    sharding = cotangent_sharding(operand_aval)
+    if sharding is not None:
+        spec = sharding.spec
+        names = [name for each in spec.partitions for name in (None, each)]
+        sharding = sharding.update(spec=spec.update(partitions=names))
+    return lax.reduce_sum(lax.reshape(g, apart, out_sharding=sharding), range(0, len(apart), 2))
 
 
 linear(primitive("tile_p"), "operand", operand=_undo_tile)

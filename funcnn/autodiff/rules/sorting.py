@@ -3,14 +3,16 @@
 The way back writes each cotangent once, to a place of its own: a write, where JAX adds to zeros.
 """
 
+import jax
 from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
 from funcnn.autodiff.rules.table import Recorded, defvjp, register
+from funcnn.autodiff.sharding import cotangent_sharding, zeros_for
 
 
 def _put_back(g, places, like, axis, mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS):
-    """`g` at its `places` along `axis` of an array of `like`'s shape, zeros elsewhere."""
+    """`g` at its `places` along `axis` of an array of the type `like`, zeros elsewhere."""
     others = tuple(d for d in range(g.ndim) if d != axis)
     numbers = lax.ScatterDimensionNumbers(
         update_window_dims=(),
@@ -19,20 +21,21 @@ def _put_back(g, places, like, axis, mode=lax.GatherScatterMode.PROMISE_IN_BOUND
         operand_batching_dims=others,
         scatter_indices_batching_dims=others,
     )
-    into = lax.full(like.shape, 0, g.dtype)
+    into = zeros_for(g, like)
     places = lax.expand_dims(places, (g.ndim,))
     return lax.scatter(into, places, g, numbers, unique_indices=True, mode=mode)
 
 
 def _sort(primitive, values, tracked, params):
     axis = params["dimension"]
-    like = values[0]
-    places = lax.broadcasted_iota("int32", like.shape, axis)
+    like = jax.typeof(values[0])
+    sharding = cotangent_sharding(like)
+    places = lax.broadcasted_iota("int32", like.shape, axis, out_sharding=sharding)
     *outs, places = primitive.bind(*values, places, **params)
 
     def backward(places, gs):
         return [
-            _put_back(g, places, g, axis) if is_tracked and g is not None else None
+            _put_back(g, places, like, axis) if is_tracked and g is not None else None
             for g, is_tracked in zip(gs, tracked, strict=True)
         ]
 

@@ -26,6 +26,8 @@ import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
 
+from funcnn.autodiff.sharding import reshaped
+
 
 class Recorded(NamedTuple):
     """What a rule's forward part gives: what the tape keeps of one primitive."""
@@ -290,8 +292,8 @@ def unbroadcast(g: Any, like: Any) -> Any:
     lax broadcasts operands of no axes, and axes of length 1.
     """
     if g.shape == like.shape:
-        return g
+        return reshaped(g, like)
     if not like.shape:
         return lax.reduce_sum(g, tuple(range(g.ndim)))
     axes = tuple(i for i, (n, m) in enumerate(zip(g.shape, like.shape, strict=True)) if n != m)
-    return lax.reshape(lax.reduce_sum(g, axes), like.shape)
+    return reshaped(lax.reduce_sum(g, axes), like)

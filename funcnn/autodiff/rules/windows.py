@@ -32,6 +32,7 @@ from jax import lax
 from funcnn.autodiff.compiling import compiled
 from funcnn.autodiff.jax_versions import primitive
 from funcnn.autodiff.rules.table import Recorded, linear, no_derivative, register
+from funcnn.autodiff.sharding import cotangent_sharding
 
 
 class _Pass(NamedTuple):
@@ -139,7 +140,7 @@ def _extremes(x, windows, largest):
     sources = []
     for each in windows.passes:
         x, *others = each.taps(x)
-        source = lax.full(x.shape, 0, np.int8)
+        source = lax.full_like(x, 0, np.int8)
         for i, tap in enumerate(others, 1):
             stands = lax.ge(x, tap) if largest else lax.le(x, tap)
             stands = lax.bitwise_or(stands, lax.ne(x, x))  # NaN, once found, is the value
@@ -190,12 +191,14 @@ def _along(each, g, source, size):
     shape = (*g.shape[: axis + 1], stride, *g.shape[axis + 1 :])
     others = [d for d in range(len(shape)) if d != axis + 1]
     spread = lax.broadcast_in_dim(g, shape, others)
+    sharding = cotangent_sharding(jax.typeof(spread))
     parts = []
     for block, taps in tap_at.items():
         part = spread
         if source is not None or -1 in taps:
             if source is None:
-                here = lax.broadcast_in_dim(np.array(taps) >= 0, shape, (axis + 1,))
+                is_tap = np.array(taps) >= 0
+                here = lax.broadcast_in_dim(is_tap, shape, (axis + 1,), out_sharding=sharding)
             else:
                 tap = lax.broadcast_in_dim(np.array(taps, np.int8), shape, (axis + 1,))
                 here = lax.eq(lax.broadcast_in_dim(source, shape, others), tap)

@@ -1,3 +1,44 @@
 """Damages that do no harm, with the reason why: as "rule or function: what is damaged", with *."""
 
-HARMLESS: dict[str, str] = {}
+import jax
+
+_OF_THE_WHOLE = "a part with the shape of the whole is the whole"
+_IN_JAX = "it is a part of lax.random_gamma_grad, which is JAX's"
+_NOT_NEGATIVE = "only negative starts are counted from the end, and these are not"
+_NOT_READ = "it is kept along with the other outputs of its operation, but not read"
+
+HARMLESS: dict[str, str] = {
+    "*: operand 0 in place of add in `eye = jnp.eye(*": "it adds the number of the diagonal, 0",
+    "all_gather_invariant: operand 1 in place of add in `start = *": "0 is added for a single axis",
+    "all_gather_invariant: operand ? in place of add in `part = *": _NOT_NEGATIVE,
+    "all_gather_invariant: operand 1 in place of select_n in `part = *": _NOT_NEGATIVE,
+    "approx_top_k: *residual 0*": _NOT_READ,
+    "dynamic_slice: operand 1 in place of dynamic_update_slice in *": _OF_THE_WHOLE,
+    "dynamic_update_slice: operand 0 in place of dynamic_slice in *": _OF_THE_WHOLE,
+    "dynamic_update_slice: operand 1 in place of dynamic_update_slice in *": _OF_THE_WHOLE,
+    "eig: operand 0 in place of sub in `return lax.reciprocal(gaps + eye) - eye`": (
+        "what is multiplied by it has a diagonal of zeros: vectors of fixed length and phase"
+    ),
+    "lu: *residual 1*": _NOT_READ,
+    "random_gamma: operand ? in place of and in *": _IN_JAX,
+    "random_gamma: operand ? in place of lgamma in *": _IN_JAX,
+    "random_gamma: operand ? in place of or in *": _IN_JAX,
+    "real: cotangent 0 conjugated": "its imaginary part is zero",
+    "tridiagonal_solve: cotangent 2 without its last element": (
+        "it is zero: the last number of the upper diagonal is not read"
+    ),
+    "while: sums missing": (
+        "it only makes some iterations be computed more often: test_kept.py, asked by mechanism.py"
+    ),
+}
+
+if jax.__version_info__ < (0, 12):
+    HARMLESS |= {
+        "call: all of it*": "this JAX calls `TapeTrace.process_call` instead",
+        "closed_call: all of it*": "this JAX calls `TapeTrace.process_call` instead",
+        "polynomial: all of it*": "this JAX has no such primitive",
+        "programs.hi_primitives:_custom_root: *": "this JAX has no such primitive",
+        "programs.hi_primitives:_frexp: *": "this JAX has no such primitive",
+        "programs.hi_primitives:_ldexp: *": "this JAX has no such primitive",
+        "programs.hi_primitives:hi_rule: JAX's own as others'": "this JAX has none of its own",
+    }

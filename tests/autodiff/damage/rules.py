@@ -24,6 +24,7 @@ from jax.extend.core import Literal
 
 import funcnn
 from funcnn.autodiff import jax_versions, rules, tracer
+from funcnn.autodiff.compiling import concrete
 from funcnn.autodiff.programs.joint import evaluate, live, read
 from funcnn.autodiff.rules import table
 
@@ -194,7 +195,7 @@ def _of_residuals(call) -> Iterator[tuple[str, Damage]]:
             continue
         yield f"residual {i} lost", _on_residual(i, lambda x, call: _plain(x))
         for j in range(len(call.others)):
-            if _other(x, call, j) is not x:
+            if not _equal(_other(x, call, j), x):
                 name = f"operand or output {j} in place of residual {i}"
                 yield name, _on_residual(i, functools.partial(_other, j=j))
 
@@ -220,6 +221,14 @@ def _other(x, call, j):
         return x
     other = call.others[j]
     return other if _is_array(other) and _type(other) == _type(x) else x
+
+
+def _equal(x, y):
+    """Is it known that one in place of the other changes nothing?"""
+    if x is y:
+        return True
+    x, y = concrete(x), concrete(y)
+    return x is not None and y is not None and np.array_equal(x, y, equal_nan=True)
 
 
 # --- of the sums in it

@@ -35,11 +35,16 @@ case(
     checked=(_on_two(lambda x: lax.psum(jnp.exp(x), "i"), _WHOLE, True), normal(4)),
     several=(_on_two(lambda x: (jnp.exp(x) * x, lax.psum(x, "i")), (_PARTS, _WHOLE)), normal(4)),
     closed_over=(_closed_over, *np.linspace(-1, 1, 8).reshape(2, 4)),
-    gathered=(
-        _on_two(lambda x: lax.all_gather(jnp.sin(x), "i", tiled=True, to="invarying"), _WHOLE, True),
+)
+case(
+    "all_gather_invariant",
+    tiled=(
+        _on_two(
+            lambda x: lax.all_gather(jnp.sin(x), "i", tiled=True, to="invarying"), _WHOLE, True
+        ),
         np.linspace(-1, 1, 4),
     ),
-    gathered_in_rows=(
+    stacked=(
         _on_two(lambda x: lax.all_gather(x * x, "i", axis=1, to="invarying"), P(), True),
         np.linspace(-1, 1, 4),
     ),

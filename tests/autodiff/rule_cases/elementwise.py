@@ -188,6 +188,8 @@ case(
     integer_full=(lax.pow, distinct(3, 1), indices(4, 3, 4)),
     integer_complex=(lax.pow, complex_normal(3), indices(4, 3)),
     python_integer=(lambda x: lax.pow(x, 3), distinct(3)),
+    of_zero=Variant(lax.pow, (np.array([0.0, 0.0, 1.5]), np.array([2.5, 1.0, 0.5])), False),
+    integer_of_zero=(lax.pow, np.array([0.0, 2.0, 0.0]), np.array([0, 0, 3], np.int32)),
 )
 case(
     "clamp",

@@ -242,7 +242,7 @@ for _primitive, _write in {"scatter-min": lax.scatter_min, "scatter-max": lax.sc
     )
 case(
     "dynamic_slice",
-    inside=(lambda x, i: lax.dynamic_slice(x, (i, np.int32(1)), (2, 2)), normal(4, 3), np.int32(1)),
+    inside=(lambda x, i: lax.dynamic_slice(x, (i, np.int32(1)), (2, 2)), normal(4, 4), np.int32(2)),
     # a start that is too large or negative is moved so that the slice fits
     beyond=(lambda x, i: lax.dynamic_slice(x, (i,), (3,)), normal(5), np.int32(4)),
     before=(lambda x, i: lax.dynamic_slice(x, (i,), (3,)), normal(5), np.int32(-9)),
@@ -254,9 +254,9 @@ case(
     "dynamic_update_slice",
     inside=(
         lambda x, u, i: lax.dynamic_update_slice(x, u, (i, np.int32(1))),
-        normal(4, 3),
+        normal(4, 4),
         normal(2, 2),
-        np.int32(1),
+        np.int32(2),
     ),
     beyond=(
         lambda x, u, i: lax.dynamic_update_slice(x, u, (i,)),

@@ -157,6 +157,7 @@ case(
     # JAX has no derivative of anything here
     values_of_full=Variant(lambda x: linalg.svd(x)[1], (normal(2, 4),), in_jax=False),
     equal_values=Variant(lambda x: _svd(np.eye(2, dtype=x.dtype) + 0 * x), (normal(2, 2),), False),
+    complex_zero_value=Variant(_svd, (np.array([[1 + 1j, 0], [0, 0]]),), False),
     no_rows=(_svd, normal(0, 2)),
     values_of_empty=(_values, normal(3, 0)),
 )

@@ -43,14 +43,14 @@ def _with_counter(x, xs):
     return lax.scan(body, (jnp.int32(0), jnp.zeros_like(x), x), xs)
 
 
-def _tracked_later(x):
+def _tracked_later(x, b=-0.2):
     """What is carried depends on x only after the first, the second, the third iteration."""
 
     def body(carry, _):
         a, b, c, d = carry
         return (a + 1, jnp.sin(a) * x, b * b, c + d), a * b
 
-    init = tuple(jnp.full_like(x, value) for value in (0.3, -0.2, 0.4, 0.1))
+    init = tuple(jnp.full_like(x, value) for value in (0.3, b, 0.4, 0.1))
     return lax.scan(body, init, None, length=5)
 
 
@@ -118,6 +118,8 @@ case(
     handed_on=(_handed_on, normal(4, 2), normal(2)),
     handed_out=(lambda xs, h: _handed_out(xs, h, False), normal(4, 2), normal(2)),
     handed_out_reverse=(lambda xs, h: _handed_out(xs, h, True), normal(4, 2), normal(2)),
+    # what the others are carried for has no cotangent of its own
+    only_the_last=(lambda x, b: _tracked_later(x, b)[0][3], normal(2), normal(2)),
     nested=(lambda x: _nested(x, 3), normal(2)),
     unused=(_unused, normal(2), normal(3, 2)),
     no_iteration=(_recurrent, normal(2, 2), normal(2), normal(0, 2)),
@@ -186,8 +188,18 @@ case(
 
 def _counted(x, y, n):
     """As many iterations as n says."""
-    body = lambda c: (c[0] + 1, jnp.sin(c[1] * y) + 0.3 * c[1], c[2] + jnp.sum(c[1] ** 2))
-    return lax.while_loop(lambda c: c[0] < n, body, (jnp.zeros_like(n), x, jnp.zeros_like(x[0])))
+    body = lambda c: (
+        c[0] + 1,
+        jnp.sin(c[1] * y + c[0] / 8) + 0.3 * c[1],
+        jnp.cos(c[2] / 2) + jnp.sum(c[1] ** 2),
+    )
+    return lax.while_loop(lambda c: c[0] < n, body, (jnp.ones_like(n), x, jnp.zeros_like(x[0])))
+
+
+def _in_steps(x, end):
+    """The end is carried, and is not the number that the loop ends with."""
+    body = lambda c: (c[0] + 2, c[1], jnp.sin(c[2] * c[1]) * x + c[0])
+    return lax.while_loop(lambda c: c[0] < c[1], body, (np.int32(1), end, x))
 
 
 def _until_small(x):
@@ -212,9 +224,7 @@ case(
         inside(2),
         np.int32(2),
     ),
-    with_bounds=_beyond_jax(
-        lambda x, n: lax.fori_loop(1, n, lambda i, c: jnp.sin(c) * x + i, x), inside(2), np.int32(4)
-    ),
+    with_bounds=_beyond_jax(_in_steps, inside(2), np.int32(4)),
     mapped=_beyond_jax(
         lambda x: jax.vmap(lambda x, n: _counted(x, x, n))(x, jnp.array([1, 3])), inside(2, 2)
     ),

@@ -64,6 +64,11 @@ def _larger_first(a, b):
     return jnp.where(larger, a[0], b[0]), jnp.where(larger, a[1], b[1])
 
 
+def _one_after_the_other(a, b):
+    """Of two maps x -> slope * x + offset; the other order is another map."""
+    return a[0] * b[0], a[1] * b[0] + b[1]
+
+
 def _largest_and_partner(x, y):
     return lax.reduce((x, y), (one(x, -np.inf), one(y, 0)), _larger_first, (1,))
 
@@ -72,6 +77,11 @@ case(
     "reduce",
     rows=(_sum_of_exponents((1,)), normal(2, 3)),
     pair=(_largest_and_partner, distinct(3, 5), normal(3, 5)),
+    in_order=(
+        lambda x, y: lax.reduce((x, y), (one(x), one(y, 0)), _one_after_the_other, (0,)),
+        normal(5),
+        normal(5),
+    ),
     two_axes=(_sum_of_exponents((0, 2)), normal(2, 3, 3)),
     all=(_sum_of_exponents((0, 1)), normal(4, 3)),
     none=(_sum_of_exponents(()), normal(4)),
