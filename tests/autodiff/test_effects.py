@@ -60,6 +60,24 @@ def test_callbacks_run_once_and_in_order(way):
     assert sorted(notes) == NOTES
 
 
+def test_a_loop_does_it_in_each_iteration():
+    """Even where it is the same in all of them."""
+    notes = []
+
+    def f(x):
+        def body(c, _):
+            jax.debug.callback(lambda x: notes.append(float(x)), x)
+            return jnp.sin(c) * x, None
+
+        return lax.scan(body, x, None, length=3)[0]
+
+    for way in (lambda f: f, jax.jit):
+        notes.clear()
+        way(funcnn.grad(f))(X)
+        jax.effects_barrier()
+        assert notes == [0.5] * 3
+
+
 def test_debug_print(capfd):
     def f(x):
         jax.debug.print("x is {}", x)

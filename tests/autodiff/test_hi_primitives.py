@@ -10,6 +10,7 @@ from jax import lax
 from jax.experimental import hijax
 
 import funcnn
+from funcnn.autodiff.calls import custom_rules
 
 from .agreement import assert_agree
 from .modes import long
@@ -92,7 +93,7 @@ def vector_root(a):
 
 
 def with_aux(a):
-    f = lambda x: x * x - a
+    f = lambda x: x * x * (1 + a * a / 10) - a
     solve = lambda f, x: (newton(f, x), {"start": x, "steps": 20.0})
     root, aux = lax.custom_root(f, a + 1, solve, lambda g, y: y / g(1.0), has_aux=True)
     return root * a + lax.stop_gradient(aux["start"])
@@ -196,3 +197,10 @@ def test_its_derivative_is_believed(kind):
     """Three times too much, as its class says."""
     slope = funcnn.grad(multiplied(kind, 3.0))(jnp.float32(0.7), jnp.float32(2))
     assert_agree(slope, np.float32(6), 1e-6)
+
+
+@pytest.mark.parametrize("kind", [ByVJP, ByJVP, ByLinearization])
+def test_its_derivative_is_ignored_where_rules_are_to_be(kind):
+    with custom_rules(False):
+        slope = funcnn.grad(multiplied(kind, 3.0))(jnp.float32(0.7), jnp.float32(2))
+    assert_agree(slope, np.float32(2), 1e-6)

@@ -8,6 +8,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jax.experimental.pallas import tpu as pallas_tpu
 from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import Primitive
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, reshard
 
 import funcnn
@@ -74,6 +75,15 @@ def test_cotangents_are_under_the_same_constraint():
         pulled = lambda x, g, f=f: funcnn.vjp(f, x)[1](g)
         assert how_often(name, pulled, X, X) == 2
         assert_agree(jax.jit(pulled)(X, 2 * X), (2 * X,), 0)
+
+
+def test_a_value_that_is_tied_to_another():
+    """JAX binds the primitive nowhere in public: another one of its name has its rule."""
+    tie = Primitive("tie")
+    tie.def_impl(lambda first, second: second)
+    tie.def_abstract_eval(lambda first, second: second)
+    ours = funcnn.vjp(lambda x, y: tie.bind(x, jnp.sin(y)), X, 2 * X)[1](X)
+    assert_agree(ours, (0 * X, X * jnp.cos(2 * X)), 1e-6)
 
 
 def test_a_value_that_is_given_away():

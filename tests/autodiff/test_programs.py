@@ -226,6 +226,14 @@ def test_absent_cotangents_of_an_inner_program_with_several():
         assert_agree(made.backward(residuals, gs), list(expected), 1e-6)
 
 
+def test_absent_cotangents_of_a_checkpoint_stay_absent():
+    made = halves_of(jax.checkpoint(lambda x, y: (jnp.sin(x), y * 2)), X, Y)
+    residuals = run(made, X, Y)[1]
+    to_x, to_y = made.backward(residuals, [np.float32(1), None])
+    assert to_y is None
+    assert_agree(to_x, np.cos(X), 1e-6)
+
+
 # --- outputs and operands of every kind
 
 

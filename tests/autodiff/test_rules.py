@@ -112,6 +112,8 @@ def test_in_float64_under_vmap(primitive):
         batch = jax.tree.map(lambda *x: np.stack(x), args, others, *away)
         outs, cotangents = jit(jax.vmap(functools.partial(pull_back, funcnn.vjp, program)))(*batch)
 
+        for g, x in zip(*map(jax.tree.leaves, (cotangents, batch[0])), strict=True):
+            assert (g.shape, g.dtype) == (x.shape, x.dtype)
         known = known_to_jax(primitive)
         unknown = {name: v for name, v in CASES[primitive].items() if name not in known}
         plain = jit(Program(unknown, np.float64))(*args[:2]) if unknown else {}

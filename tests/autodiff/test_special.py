@@ -39,6 +39,12 @@ def test_no_samples():
     assert funcnn.grad(lambda a: jnp.sum(jax.random.gamma(KEY, a)))(A[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize("fun", [lax.bessel_i0e, lax.bessel_i1e])
+def test_second_derivatives_at_the_kink_of_a_bessel_function(fun):
+    ours, theirs = (m.grad(m.grad(fun))(np.float32(0)) for m in (funcnn, jax))
+    assert_agree(ours, theirs, 1e-6)
+
+
 NO_FORMULA = {
     "polygamma": lambda m: lax.polygamma(m, 1.5),
     "zeta": lambda s: lax.zeta(s, 1.5),

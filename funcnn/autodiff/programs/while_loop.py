@@ -167,8 +167,8 @@ def reverse(step: Any, step_back: Any, count: Any, init: Any, cotangents: Any) -
         """How far from one checkpoint the next one should stand: 1 <= distance < length."""
         here = free + 1  # with the one that stands at the start
         times = jnp.sum(longest[here] < length, dtype=np.int32)
-        rest = longest[free, times]
-        return jnp.where(free == 0, length - 1, jnp.maximum(length - rest, 1))
+        rest = longest[free, times]  # 1 where none is free
+        return jnp.maximum(length - rest, 1)
 
     def iteration(carry):
         end, top, places, stack, cotangents = carry
@@ -196,7 +196,7 @@ def reverse(step: Any, step_back: Any, count: Any, init: Any, cotangents: Any) -
         )
         cotangents = step_back(state, cotangents)
         end = end - 1
-        top = jnp.where((places[top] >= end) & (top > 0), top - 1, top)
+        top = jnp.where(places[top] >= end, top - 1, top)
         return end, top, places, stack, cotangents
 
     places = np.zeros(CHECKPOINTS, np.int32)

@@ -13,6 +13,7 @@ HARMLESS: dict[str, str] = {
     "all_gather_invariant: operand ? in place of add in `part = *": _NOT_NEGATIVE,
     "all_gather_invariant: operand 1 in place of select_n in `part = *": _NOT_NEGATIVE,
     "approx_top_k: *residual 0*": _NOT_READ,
+    "cumlogsumexp: operand 0 in place of optimization_barrier in *": "it changes no value",
     "dynamic_slice: operand 1 in place of dynamic_update_slice in *": _OF_THE_WHOLE,
     "dynamic_update_slice: operand 0 in place of dynamic_slice in *": _OF_THE_WHOLE,
     "dynamic_update_slice: operand 1 in place of dynamic_update_slice in *": _OF_THE_WHOLE,
@@ -24,6 +25,19 @@ HARMLESS: dict[str, str] = {
     "random_gamma: operand ? in place of lgamma in *": _IN_JAX,
     "random_gamma: operand ? in place of or in *": _IN_JAX,
     "real: cotangent 0 conjugated": "its imaginary part is zero",
+    **{
+        f"{name}: operand or output {i} in place of residual {1 - i}": (
+            "they are of one type only where nothing is reduced, and then they are the same"
+        )
+        for name in ("reduce_max", "reduce_min")
+        for i in (0, 1)
+    },
+    "select_and_*_add: operand 0 in place of stop_gradient in *": (
+        "only integers are made of it, which have no gradient: it saves the tape some lines"
+    ),
+    "top_k: *residual 0*": _NOT_READ,
+    "scatter-mul: operand 0 in place of add in `*[[]order]*": _NOT_NEGATIVE,
+    "scatter-mul: operand 1 in place of select_n in `*[[]order]*": _NOT_NEGATIVE,
     "tridiagonal_solve: cotangent 2 without its last element": (
         "it is zero: the last number of the upper diagonal is not read"
     ),

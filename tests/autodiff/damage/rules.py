@@ -166,7 +166,7 @@ def _swapped(i, j) -> Damage:
 
 
 def _without_last(g):
-    return g.at[(-1,) * g.ndim].set(0) if g.size else g
+    return jnp.asarray(g).at[(-1,) * g.ndim].set(0) if g.size else g
 
 
 def _of_another_dtype(g):

@@ -5,6 +5,7 @@ floating point arguments are what is differentiated; integers and booleans (indi
 passed along, and are mapped over under `vmap` like the others.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,6 +32,17 @@ def case(primitive: str, **variants: Any) -> None:
         for name, v in variants.items()
     }
     CASES.setdefault(primitive, {}).update(made)
+
+
+@contextlib.contextmanager
+def apart():
+    """What is drawn within it changes nothing of what is drawn after it.
+
+    For primitives that not every JAX has: the others get the same numbers with each.
+    """
+    state = rng.bit_generator.state
+    yield
+    rng.bit_generator.state = state
 
 
 def normal(*shape):

@@ -8,6 +8,7 @@ from jax.extend.core import primitives
 from .case import (
     Variant,
     above_one,
+    apart,
     case,
     complex_normal,
     distinct,
@@ -63,7 +64,8 @@ case(
 )
 _unary("atanh", lax.atanh, inside, complex_normal)
 if hasattr(lax, "one_minus_square_p"):
-    _unary("one_minus_square", lax.one_minus_square_p.bind, complex_draw=complex_normal)
+    with apart():
+        _unary("one_minus_square", lax.one_minus_square_p.bind, complex_draw=complex_normal)
 _unary("abs", lax.abs, distinct, complex_normal)
 case(
     "abs",

@@ -76,6 +76,16 @@ def _handed_on(xs, h):
     return lax.scan(body, (h, jnp.zeros_like(h)), xs)
 
 
+def _handed_on_and_needed_for_it(xs, h):
+    """Both could be made of the iteration before; but the first is made of the second."""
+
+    def body(carry, x):
+        a, b = carry
+        return (jnp.tanh(b * x), jnp.cos(x)), jnp.sin(a) * b
+
+    return lax.scan(body, (h, h), xs)
+
+
 def _handed_out(xs, h, reverse):
     """The state is also what is given out, so that it is stacked already."""
 
@@ -116,6 +126,7 @@ case(
     tracked_later=(_tracked_later, normal(2)),
     same_in_all=(_same_in_all, normal(2, 2), normal(2), normal(3, 2)),
     handed_on=(_handed_on, normal(4, 2), normal(2)),
+    needed_for_it=(_handed_on_and_needed_for_it, normal(4, 2), normal(2)),
     handed_out=(lambda xs, h: _handed_out(xs, h, False), normal(4, 2), normal(2)),
     handed_out_reverse=(lambda xs, h: _handed_out(xs, h, True), normal(4, 2), normal(2)),
     # what the others are carried for has no cotangent of its own

@@ -47,4 +47,5 @@ case(
     infinite=Variant(_run, (np.array([1, -_INF, 2, _INF, 3, -2]),), False),
     nothing_first=Variant(_run, (np.array([-_INF, 1, 2, 0, -_INF, 2]),), False),
     complex=(_run, complex_normal(3)),
+    fours=(_run, normal(11)),
 )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .case import Variant, case, inside, normal, one, positive, uniform
+from .case import Variant, apart, case, inside, normal, one, positive, uniform
 
 
 def _of_one(primitive, fun, draw=normal):
@@ -98,15 +98,16 @@ case(
 
 if hasattr(lax, "polynomial"):
     _in_all = lambda x, *c: lax.polynomial(x, c)
-    case(
-        "polynomial",
-        in_x=(lambda x: lax.polynomial(x, [1.0, 5.0, 2.0, -0.3]), normal(2, 3)),
-        line=(lambda x: lax.polynomial(x, [1.0, 5.0]), normal()),
-        in_coefficients=(lambda a, b, c: lax.polynomial(one(a, 0.7), [a, b, c]), *normal(3)),
-        in_all=(_in_all, normal(2, 3), normal(), normal(), normal()),
-        broadcast=(_in_all, normal(2, 1), normal(1, 3), normal(2, 3), normal(1, 1)),
-        some=(lambda x, c: lax.polynomial(x, [c, 2.0, c, 1.0]), normal(3), normal()),
-        a_loop=(lambda x: lax.polynomial(x, list(np.arange(1, 12) / 9), unroll=2), inside(3)),
-        complex=(_in_all, normal(2) + 1j * normal(2), *(normal(3) + 1j * normal(3))),
-        empty=(lambda x: lax.polynomial(x, [1.0, 5.0, 2.0]), normal(0, 2)),
-    )
+    with apart():
+        case(
+            "polynomial",
+            in_x=(lambda x: lax.polynomial(x, [1.0, 5.0, 2.0, -0.3]), normal(2, 3)),
+            line=(lambda x: lax.polynomial(x, [1.0, 5.0]), normal()),
+            in_coefficients=(lambda a, b, c: lax.polynomial(one(a, 0.7), [a, b, c]), *normal(3)),
+            in_all=(_in_all, normal(2, 3), normal(), normal(), normal()),
+            broadcast=(_in_all, normal(2, 1), normal(1, 3), normal(2, 3), normal(1, 1)),
+            some=(lambda x, c: lax.polynomial(x, [c, 2.0, c, 1.0]), normal(3), normal()),
+            a_loop=(lambda x: lax.polynomial(x, list(np.arange(1, 12) / 9.5), unroll=2), inside(3)),
+            complex=(_in_all, normal(2) + 1j * normal(2), *(normal(3) + 1j * normal(3))),
+            empty=(lambda x: lax.polynomial(x, [1.0, 5.0, 2.0]), normal(0, 2)),
+        )
