@@ -36,12 +36,19 @@ def zero_cotangent(aval: Any) -> Any:
     return zero_tangent(aval.to_ct_aval())
 
 
+def constant(value: Any, like: Any) -> Any:
+    """A number of the type of `like`: a Python number is weakly typed, an array strongly."""
+    strong = np.asarray(value, like.dtype)
+    number = strong.item()
+    # the type of a Python number depends on whether there are 64 bits
+    weak = getattr(like, "weak_type", False) and jax.typeof(number).dtype == strong.dtype
+    return number if weak else strong
+
+
 def zeros(aval: Any) -> Any:
     """Zeros of a type: shape, dtype, weak or not, sharding, the same or varying between devices."""
-    # a Python number makes weakly typed zeros, an array strongly typed ones
-    zero = np.zeros((), aval.dtype)
     sharding = aval.sharding if aval.sharding.mesh.explicit_axes else None
-    made = jax.lax.full(aval.shape, zero.item() if aval.weak_type else zero, sharding=sharding)
+    made = jax.lax.full(aval.shape, constant(0, aval), sharding=sharding)
     varying = tuple(aval.manual_axis_type.varying)
     return jax.lax.pcast(made, varying, to="varying") if varying else made
 

@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from funcnn.autodiff.programs import jit
+from funcnn.autodiff.tangents import zeros
 
 from .agreement import assert_agree
 
@@ -324,3 +325,10 @@ def test_a_new_rule_empties_what_is_remembered(monkeypatch):
     finally:
         table.register(lax.sin_p, original)
     assert_agree(grad(inner)(X), before, 1e-6)
+
+
+def test_zeros_of_a_weakly_typed_integer_are_as_wide():
+    """What a branch keeps, the others give zeros of; a Python 0 would be of 64 bits."""
+    with jax.enable_x64(True):
+        weak = jax.core.ShapedArray((2,), np.dtype(np.int32), weak_type=True)
+        assert zeros(weak).dtype == np.int32

@@ -13,14 +13,7 @@ from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
 from funcnn.autodiff.rules.table import elementwise, unbroadcast
-
-
-def _c(value, like):
-    """A constant of the type of `like`, weak where that is; lax broadcasts it."""
-    constant = np.asarray(value, like.dtype)
-    number = constant.item()
-    weak = getattr(like, "weak_type", False) and jax.typeof(number).dtype == constant.dtype
-    return number if weak else constant
+from funcnn.autodiff.tangents import constant as _c
 
 
 def _keep(g, where):

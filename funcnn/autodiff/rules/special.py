@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from funcnn.autodiff.jax_versions import primitive
-from funcnn.autodiff.rules.elementwise import _c
 from funcnn.autodiff.rules.table import Recorded, elementwise, register, unbroadcast
+from funcnn.autodiff.tangents import constant as _c
 
 
 def _none_in(argument: str):

@@ -304,9 +304,9 @@ def _solve_symmetric(a, b):
 
 def _two_unknowns(a, b):
     """A system whose unknown is a pair."""
-    solve = lambda matvec, y: (y[0] / a, y[1] / (2 * a))
+    solve = lambda matvec, y: (y[0] / a, y[1] / (a * a))
     return lax.custom_linear_solve(
-        lambda x: (x[0] * a, x[1] * 2 * a), (b, jnp.sin(b)), solve, solve
+        lambda x: (x[0] * a, x[1] * (a * a)), (b, jnp.sin(b)), solve, solve
     )
 
 
