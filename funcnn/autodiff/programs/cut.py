@@ -106,8 +106,6 @@ def is_elementwise(eqn: Any) -> bool:
 
 
 def _made_of(primitives: frozenset[Any], eqn: Any) -> bool:
-    if eqn.effects:
-        return False
     if eqn.primitive is jit_p:
         inner = jax_versions.open_jaxpr(eqn.params["jaxpr"])
         return all(_made_of(primitives, e) for e in inner.eqns)

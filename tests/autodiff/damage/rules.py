@@ -25,6 +25,7 @@ from jax.extend.core import Literal
 import funcnn
 from funcnn.autodiff import jax_versions, rules, tracer
 from funcnn.autodiff.compiling import concrete
+from funcnn.autodiff.programs import sparse
 from funcnn.autodiff.programs.joint import evaluate, live, read
 from funcnn.autodiff.rules import table
 
@@ -280,7 +281,7 @@ def _sums_replaced(before):
 
 # --- of the operations in it
 
-_RULES = str(pathlib.Path(rules.__file__).parent)
+_RULES = str(pathlib.Path(rules.__file__).parent), sparse.__file__
 
 
 def _of_operations(call) -> Iterator[tuple[str, Damage]]:

@@ -160,7 +160,7 @@ case(
     "cond",
     **{
         f"branch_{i}": (lambda x, y, i: lax.switch(i, _BRANCHES, x, y), normal(3), normal(3), i)
-        for i in map(np.int32, range(4))
+        for i in map(np.int32, (2, 0, 1, 3))  # eagerly only the first
     },
     predicate=(
         lambda x: lax.cond(x[0] > 0, lambda x: x * x, lambda x: x - jnp.sin(x), x),
@@ -169,10 +169,10 @@ case(
     scalar=(lambda x: lax.cond(x > 0, jnp.sin, jnp.cos, x), normal()),
     nested=(
         lambda x, i: lax.cond(
-            i > 0, lambda x: lax.cond(i > 1, jnp.sin, jnp.exp, x * x), lambda x: x**3, x
+            i < 1, lambda x: lax.cond(i < 0, jnp.sin, jnp.exp, x * x), lambda x: x**3, x
         ),
         normal(2),
-        np.int32(2),
+        np.int32(0),
     ),
     in_a_loop=(
         lambda xs, x: lax.scan(
@@ -181,6 +181,11 @@ case(
         normal(4),
         normal(),
     ),
+    one_branch_in_common=(
+        lambda x, i: lax.cond(i > 0, jnp.cos, jnp.sin, x) * lax.cond(i > 0, jnp.exp, jnp.sin, x),
+        normal(3),
+        np.int32(2),
+    ),
     by_platform=(
         lambda x: lax.platform_dependent(
             x, cpu=lambda x: jnp.sin(x) * jnp.exp(x), default=lambda x: jnp.exp(x) * jnp.sin(x)
@@ -188,7 +193,7 @@ case(
         normal(3),
     ),
     with_integers=(
-        lambda x, n: lax.cond(n > 1, lambda x, n: (x * n, n), lambda x, n: (x, n + 1), x, n),
+        lambda x, n: lax.cond(n > 4, lambda x, n: (x, n + 1), lambda x, n: (x * n, n), x, n),
         normal(2),
         np.int32(3),
     ),
@@ -291,9 +296,10 @@ def _regular(a):
 
 
 def _solve(a, b):
-    inverse = jnp.linalg.inv(lax.stop_gradient(a))
+    inverse = jnp.linalg.inv(jnp.exp(lax.stop_gradient(a)))
+    transposed = inverse.T
     return lax.custom_linear_solve(
-        lambda x: a @ x, b, lambda matvec, y: inverse @ y, lambda vecmat, y: inverse.T @ y
+        lambda x: jnp.exp(a) @ x, b, lambda matvec, y: inverse @ y, lambda vecmat, y: transposed @ y
     )
 
 
