@@ -143,6 +143,7 @@ def test_a_ragged_exchange_is_sent_back():
         assert ours.count(name) >= theirs.count(name) > 0
 
 
+@pytest.mark.skipif(jax.__version_info__ < (0, 12), reason="this JAX cannot map it")
 def test_what_one_gives_to_all():
     """CPUs cannot do that either, but `vmap` can."""
     f = lambda x: jnp.sum(jnp.sin(lax.pbroadcast(x * x, "b", 2)) * (1 + lax.axis_index("b")))
