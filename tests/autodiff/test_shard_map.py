@@ -143,14 +143,6 @@ def test_a_ragged_exchange_is_sent_back():
         assert ours.count(name) >= theirs.count(name) > 0
 
 
-@pytest.mark.skipif(jax.__version_info__ < (0, 12), reason="this JAX cannot map it")
-def test_what_one_gives_to_all():
-    """CPUs cannot do that either, but `vmap` can."""
-    f = lambda x: jnp.sum(jnp.sin(lax.pbroadcast(x * x, "b", 2)) * (1 + lax.axis_index("b")))
-    ours, theirs = (jax.vmap(m.grad(f), axis_name="b")(X) for m in (funcnn, jax))
-    assert_agree(ours, theirs, 1e-5)
-
-
 def exchanged(operand, output, starts, sizes, into, received, *, axis_name, axis_index_groups):
     """What a ragged exchange gives out, by giving all to all. Row by row of the output."""
     here = lax.axis_index(axis_name)
