@@ -26,5 +26,5 @@ def _cases(primitive):
 
 
 # one and the same from JAX 0.12 on
-for _primitive in {call_p, closed_call_p}:
+for _primitive in dict.fromkeys((call_p, closed_call_p)):
     _cases(_primitive)
