@@ -143,6 +143,43 @@ def test_a_ragged_exchange_is_sent_back():
         assert ours.count(name) >= theirs.count(name) > 0
 
 
+# --- what CPUs cannot do: each of these primitives is made of what they can
+
+
+def with_emulations(fun, axis_size):
+    """`fun` on an axis "i"."""
+
+    def run(*args):
+        traced = jax.make_jaxpr(fun, axis_env=[("i", axis_size)])(*args)
+        env = dict(zip(traced.jaxpr.invars, args, strict=True))
+        for eqn in traced.jaxpr.eqns:
+            inputs = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
+            primitive = eqn.primitive
+            bind = {"ragged_all_to_all": exchanged, "pbroadcast": given_to_all}.get(
+                primitive.name, primitive.bind
+            )
+            outs = bind(*inputs, **primitive.get_bind_params(eqn.params))
+            outs = outs if primitive.multiple_results else [outs]
+            env.update(zip(eqn.outvars, outs, strict=True))
+        return tuple(env[v] for v in traced.jaxpr.outvars)
+
+    return jax.jit(jax.vmap(run, axis_name="i"))
+
+
+def given_to_all(x, *, axis_name, source):
+    return lax.all_gather(x, axis_name)[source]
+
+
+def test_what_one_gives_to_all_comes_back_as_a_sum():
+    def pull_back(vjp, give, x, g):
+        return vjp(lambda x: give(jnp.sin(x), axis_name="i", source=2), x)[1](g)
+
+    args = X, np.cos(X)
+    ours = with_emulations(functools.partial(pull_back, funcnn.vjp, lax.pbroadcast), 4)
+    theirs = with_emulations(functools.partial(pull_back, jax.vjp, given_to_all), 4)
+    assert_agree(ours(*args), theirs(*args), 1e-6)
+
+
 def exchanged(operand, output, starts, sizes, into, received, *, axis_name, axis_index_groups):
     """What a ragged exchange gives out, by giving all to all. Row by row of the output."""
     here = lax.axis_index(axis_name)
@@ -170,23 +207,8 @@ def test_a_ragged_exchange_is_sent_back_to_the_rows_it_came_from(rows):
         run = lambda *arrays: exchange(*arrays, *numbers, axis_name="i")
         return vjp(run, operand, output)[1](g)
 
-    def ours(*args):
-        program = functools.partial(pull_back, funcnn.vjp, lax.ragged_all_to_all)
-        traced = jax.make_jaxpr(program, axis_env=[("i", 2)])(*args)
-        env = dict(zip(traced.jaxpr.invars, args, strict=True))
-        for eqn in traced.jaxpr.eqns:
-            inputs = [v.val if isinstance(v, Literal) else env[v] for v in eqn.invars]
-            emulated = str(eqn.primitive) == "ragged_all_to_all"
-            run = exchanged if emulated else eqn.primitive.bind
-            outs = run(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-            env.update(
-                zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs], strict=True)
-            )
-        return tuple(env[v] for v in traced.jaxpr.outvars)
-
-    theirs = functools.partial(
-        pull_back, jax.vjp, functools.partial(exchanged, axis_index_groups=None)
-    )
     args = operand, output, g, *numbers
-    found, expected = (jax.jit(jax.vmap(pulled, axis_name="i"))(*args) for pulled in (ours, theirs))
-    assert_agree(found, expected, 0)
+    ours = with_emulations(functools.partial(pull_back, funcnn.vjp, lax.ragged_all_to_all), 2)
+    emulation = functools.partial(exchanged, axis_index_groups=None)
+    theirs = with_emulations(functools.partial(pull_back, jax.vjp, emulation), 2)
+    assert_agree(ours(*args), theirs(*args), 0)

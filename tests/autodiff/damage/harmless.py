@@ -9,6 +9,8 @@ _NOT_READ = "it is kept along with the other outputs of its operation, but not r
 
 HARMLESS: dict[str, str] = {
     "*: operand 0 in place of add in `eye = jnp.eye(*": "it adds the number of the diagonal, 0",
+    "*: operand 0 in place of add in `return x.at?where?.get(mode=*": _NOT_NEGATIVE,
+    "*: operand 1 in place of select_n in `return x.at?where?.get(mode=*": _NOT_NEGATIVE,
     "all_gather_invariant: operand 1 in place of add in `start = *": "0 is added for a single axis",
     "all_gather_invariant: operand ? in place of add in `part = *": _NOT_NEGATIVE,
     "all_gather_invariant: operand 1 in place of select_n in `part = *": _NOT_NEGATIVE,
