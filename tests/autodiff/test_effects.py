@@ -155,3 +155,20 @@ def test_an_io_callback_that_nothing_flows_through_is_made_once():
         calls.clear()
         assert way(funcnn.grad(f))(X) == 7
         assert calls == [0.5]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_a_callback_gave_within_a_checkpoint_is_kept(compiled):
+    calls = []
+
+    def slope(x):
+        calls.append(float(x))
+        return np.float32(3)
+
+    @jax.checkpoint
+    def f(x):
+        return jnp.sin(x) * io_callback(slope, jax.ShapeDtypeStruct((), np.float32), 2.0)
+
+    gradient = jax.jit(funcnn.grad(f)) if compiled else funcnn.grad(f)
+    assert float(gradient(X)) == pytest.approx(3 * np.cos(0.5), rel=1e-6)
+    assert calls == [2.0]

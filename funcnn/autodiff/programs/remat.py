@@ -35,10 +35,11 @@ def _calls(jaxpr, tracked, policy):
     }
     kept_by = jax_versions.kept_by
     places = {v: ("operand", i) for i, v in enumerate(program.operands)}
+    # what has an effect is not to have it twice, so what it gave is kept
+    free = {*places, *(v for eqn in program.forward if eqn.effects for v in eqn.outvars)}
     halves = halve(
         program,
-        cost=lambda v: 0 if v in places or kept_by(answers.get(v, False)) else math.inf,
-        # what has an effect is not to have it twice
+        cost=lambda v: 0 if v in free or kept_by(answers.get(v, False)) else math.inf,
         can_be_made_again=lambda eqn: not eqn.effects,
     )
     added = [v for v in halves.kept if v not in places]
