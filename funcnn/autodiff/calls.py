@@ -28,7 +28,6 @@ It is part of the keys of JAX's caches, and has to be part of those of ours that
 recorded.
 """
 
-
 of_tangents = jax.make_user_context(False)
 """Whether all that a new trace tracks is tangents: in a JVP rule, and in the programs it calls.
 
@@ -87,9 +86,11 @@ def custom_jvp_call(trace, primitive, fun, jvp, tracers, /, *, symbolic_zeros):
             for aval, slot in zip(avals, slots, strict=True)
         ]
     trace.of_tangents = True
-    with set_current_trace(trace):
-        outs = jvp.call_wrapped(*values, *tangents)
-    trace.of_tangents = False
+    try:
+        with set_current_trace(trace):
+            outs = jvp.call_wrapped(*values, *tangents)
+    finally:
+        trace.of_tangents = False
     primals_out, tangents_out = outs[: len(outs) // 2], outs[len(outs) // 2 :]
     primals_out, _ = trace.untrack(primals_out)
     _, out_slots = trace.untrack(tangents_out)

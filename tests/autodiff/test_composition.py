@@ -798,6 +798,26 @@ def test_a_straight_through_estimator():
     assert_same_as_jax(funcnn, lambda x: rounded(x * 3) * x, X, EAGER | TRACED)
 
 
+def test_a_jvp_rule_that_fails_leaves_the_next_one_its_own():
+    @jax.custom_jvp
+    def fails(x):
+        return x
+
+    @jax.custom_jvp
+    def tripled(x):
+        return jnp.sin(x)
+
+    fails.defjvp(lambda primals, tangents: 1 / 0)
+    tripled.defjvp(lambda primals, tangents: (jnp.sin(*primals), 3 * tangents[0]))
+
+    def f(x):
+        with pytest.raises(ZeroDivisionError):
+            fails(x)
+        return tripled(x)
+
+    assert both(lambda m: m.grad(f)(X)) == 3
+
+
 def test_custom_vjp_in_the_forward_mode_of_a_jvp_rule():
     """Its tangents are nobody's, but what goes back is what its own rule says."""
 
