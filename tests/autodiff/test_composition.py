@@ -849,7 +849,18 @@ def test_custom_vjp_in_the_forward_mode_of_a_jvp_rule():
         return lax.fori_loop(0, 3, lambda _, c: lax.cond(c > 0, inner, inner, c, x)[0], x)
 
     with_a_loop.defjvp(lambda primals, tangents: jax.jvp(with_a_loop.fun, primals, tangents))
-    for fun in (f, loop, with_a_loop):
+    def beside(x):
+        """What comes out of the inner loops of `y` has nothing of `x`, though `x` goes through."""
+
+        def step(c, _):
+            _, (xs, ys) = lax.scan(lambda _, z: (None, z), None, (c[0][None], c[1][None]))
+            y = lax.cond(ys[0] > 0, lambda x, y: 2 * y, lambda x, y: y + 1, xs[0], ys[0])
+            return (jnp.sin(xs[0]), y), jax.jvp(inner, (y, y), (y, y))[0][0]
+
+        (x, _), ys = lax.scan(step, (x, 1.5), None, length=2)
+        return x * jnp.sum(ys)
+
+    for fun in (f, loop, with_a_loop, beside):
         both(lambda m, fun=fun: m.grad(fun)(X))
         both(lambda m, fun=fun: jax.jit(m.grad(m.grad(fun)))(X))
     with pytest.raises(NotImplementedError, match=r"'custom_lin'.* jax.custom_jvp rule"):

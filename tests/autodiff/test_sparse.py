@@ -108,6 +108,7 @@ def rows(columns, ends, shape):
 
 # in each: an element stored twice, one outside of the array, a row without any
 MATRIX = at((0, 1), (2, 0), (0, 1), (3, 4), (2, 3), shape=(3, 4))
+SQUARE = at((0, 1), (2, 0), (0, 1), (3, 4), (2, 1), shape=(3, 3))
 SORTED = rows([1, 1, 0, 3, 0], [0, 2, 2, 4], (3, 4))
 PATTERNS = {
     "matrix": MATRIX,
@@ -192,7 +193,7 @@ CASES |= {
     # JAX counts the first element again for each that fills up
     "coo_fromdense": Case(
         there_and_back(sparse.COO.fromdense, nse=12),
-        (X[0] + np.eye(3, 4),),
+        (X[0] + np.eye(3, 4) + np.eye(3, 4, 1),),  # the first and the last are stored
         where_not_zero,
         under_vmap=False,
     ),
@@ -324,6 +325,7 @@ BY_ROW = SORTED.pattern
 CASES |= {
     "coo_matvec, transposed": by_a_method(MATRIX, MATRIX.coo, sparse.coo_matvec, True, 3),
     "coo_matmat": by_a_method(MATRIX, MATRIX.coo, sparse.coo_matmat, False, 4, 2),
+    "coo_matmat, square": by_a_method(SQUARE, SQUARE.coo, sparse.coo_matmat, False, 3, 2),
     "csr_matvec, transposed": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matvec, True, 3),
     "csr_matmat": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matmat, False, 4, 2),
 }

@@ -26,7 +26,6 @@ from funcnn.autodiff.programs.joint import (
     places_of,
     present_after,
     pull_back,
-    reached,
     read,
 )
 from funcnn.autodiff.rules.table import Recorded, register
@@ -68,8 +67,9 @@ def _and_none_for_the_index(backward, saved, gs):
 
 
 def _switches(branches, platforms, tracked):
-    cuts, types = _cut_branches([joint(branch, tracked) for branch in branches])
-    tracked_out = [any(outs) for outs in zip(*(reached(b, tracked) for b in branches), strict=True)]
+    programs = [joint(branch, tracked) for branch in branches]
+    cuts, types = _cut_branches(programs)
+    tracked_out = [any(outs) for outs in zip(*(p.tracked for p in programs), strict=True)]
     kept_operands = sorted({i for branch in cuts for i in branch.operands})
     kept_outputs = sorted({i for branch in cuts for i, _ in branch.outputs})
 

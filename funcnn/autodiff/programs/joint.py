@@ -16,7 +16,7 @@ import jax
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import source_info_util
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jax.extend.core.primitives import add_jaxvals_p, jit_p
 
 from funcnn.autodiff import jax_versions
@@ -132,17 +132,41 @@ def joint(jaxpr: Any, tracked: Sequence[bool], *, opened: bool = False) -> Joint
 
 
 def reached(jaxpr: Any, tracked: Sequence[bool]) -> list[bool]:
-    """Which outputs of a closed jaxpr may depend on tracked inputs."""
+    """Which outputs of a closed jaxpr depend on tracked inputs."""
     inner = jax_versions.open_jaxpr(jaxpr)
+    if any(eqn.primitive is not jit_p and _has_program(eqn) for eqn in inner.eqns):
+        return once(jaxpr, ("reached", tuple(tracked)), lambda: _reached_by_tracing(jaxpr, tracked))
     found = {v for v, is_tracked in zip(inner.invars, tracked, strict=True) if is_tracked}
     for eqn in inner.eqns:
-        if eqn.primitive not in no_gradient and any(
-            not isinstance(v, Literal) and v in found for v in eqn.invars
-        ):
-            found.update(v for v in eqn.outvars if is_inexact(v.aval))
-            # into references something may have been written
-            found.update(v for v in eqn.invars if hasattr(v.aval, "inner_aval"))
+        inputs = [not isinstance(v, Literal) and v in found for v in eqn.invars]
+        if eqn.primitive in no_gradient or not any(inputs):
+            continue
+        there = [is_inexact(v.aval) for v in eqn.outvars]
+        if eqn.primitive is jit_p:
+            there = reached(eqn.params["jaxpr"], inputs)
+        found.update(v for v, is_there in zip(eqn.outvars, there, strict=True) if is_there)
+        # into references something may have been written
+        found.update(v for v in eqn.invars if hasattr(v.aval, "inner_aval"))
     return [not isinstance(v, Literal) and v in found for v in inner.outvars]
+
+
+def _has_program(eqn: Any) -> bool:
+    held = (v if isinstance(v, tuple | list) else (v,) for v in eqn.params.values())
+    return any(isinstance(v, Jaxpr | ClosedJaxpr) for several in held for v in several)
+
+
+def _reached_by_tracing(jaxpr: Any, tracked: Sequence[bool]) -> list[bool]:
+    """`reached`, as the rules for the programs in it have it."""
+    reached_out: list[bool] = []
+
+    def forward(values):
+        run = functools.partial(jax_versions.eval_closed_jaxpr, jaxpr)
+        outs, slots, _ = record(run, values, tracked)
+        reached_out.extend(slot is not None for slot in slots)
+        return outs
+
+    jax.make_jaxpr(forward)([v.aval for v in jax_versions.open_jaxpr(jaxpr).invars])
+    return reached_out
 
 
 def halve(
