@@ -278,6 +278,28 @@ def test_precision_changes_between_calls():
             both(lambda m: m.grad(f)(V), 1e-11 if wide else 1e-5)
 
 
+def test_what_was_traced_in_one_precision_serves_in_the_other():
+    """Also of what a rule makes integers of: int64 in the one, which the other does not have."""
+
+    @jax.custom_vjp
+    def f(x):
+        return jnp.sin(x)
+
+    f.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x) * jnp.arange(x.size),))
+
+    def program(x):
+        return jnp.sum(lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0])
+
+    x = np.float32(V)
+    with jax.enable_x64(False):
+        expected = jax.grad(program)(x)
+        traced = jax.make_jaxpr(program)(x)
+    run = lambda x: jax.core.eval_jaxpr(traced.jaxpr, traced.consts, x)[0]
+    for wide in (True, False):
+        with jax.enable_x64(wide):
+            assert_agree(funcnn.grad(run)(x), expected, 1e-5)
+
+
 # --- inner programs
 
 
@@ -849,6 +871,7 @@ def test_custom_vjp_in_the_forward_mode_of_a_jvp_rule():
         return lax.fori_loop(0, 3, lambda _, c: lax.cond(c > 0, inner, inner, c, x)[0], x)
 
     with_a_loop.defjvp(lambda primals, tangents: jax.jvp(with_a_loop.fun, primals, tangents))
+
     def beside(x):
         """What comes out of the inner loops of `y` has nothing of `x`, though `x` goes through."""
 

@@ -67,8 +67,9 @@ on_change.append(_known.clear)
 def once(jaxpr: Any, key: Hashable, make: Callable[[], Any]) -> Any:
     """`make()`, for each jaxpr and key only once."""
     known = _known.setdefault(jaxpr, {})
-    # what depends on the context: 64 bits, which rules to follow
-    key = (key, jax.dtypes.canonicalize_dtype(float), custom_rules.value, of_tangents.value)
+    # what depends on the context: which rules to follow. The precision is none of it: what was
+    # traced in one is evaluated in the other as it stands.
+    key = (key, custom_rules.value, of_tangents.value)
     if key not in known:
         known[key] = make()
     return known[key]
