@@ -128,9 +128,11 @@ PATTERNS = {
     "six axes": at([[(1, 0), (0, 3)], [(2, 4), (2, 1)]], shape=(1, 2, 3, 4, 2, 3)),
 }
 SHARED = PATTERNS["the same places"]
+LEFT = at([(0, 1), (2, 0), (0, 1)], [(3, 4), (1, 2), (1, 3)], shape=(2, 3, 4))
 RIGHT = at([(1, 1), (0, 0)], [(2, 0), (3, 1)], shape=(2, 4, 2))
 BY_ROWS = {
-    "batch": rows([[1, 0, 0], [0, 3, 1]], [[0, 1, 1, 2], [0, 0, 2, 3]], (2, 3, 4)),
+    "batch": rows([[1, 0, 0], [0, 1, 3]], [[0, 1, 1, 2], [0, 0, 2, 3]], (2, 3, 4)),
+    "square": rows([1, 0, 2, 1], [0, 1, 2, 4], (3, 3)),
     "dense axis": rows([1, 1, 0, 3, 0], [0, 2, 2, 4], (3, 4, 2)),
 }
 
@@ -197,7 +199,12 @@ CASES |= {
         where_not_zero,
         under_vmap=False,
     ),
-    "csr_fromdense": Case(there_and_back(sparse.CSR.fromdense, nse=9), (X[0],), under_vmap=False),
+    "csr_fromdense": Case(
+        there_and_back(sparse.CSR.fromdense, nse=12),
+        (X[0] + np.eye(3, 4) + np.eye(3, 4, 1),),
+        where_not_zero,
+        under_vmap=False,
+    ),
     "bcsr_extract": Case(
         lambda x: sparse.bcsr_extract(BY_ROWS["batch"].columns, BY_ROWS["batch"].ends, x),
         (normal(2, 3, 4),),
@@ -271,6 +278,7 @@ PRODUCTS = {
     "vector, outer": product(PATTERNS["vector"], (2,), ((), ())),
     "matrix": product(MATRIX, (2, 4), ((1,), (1,))),
     "matrix, transposed": product(MATRIX, (3, 2), FIRST_OF_BOTH),
+    "square": product(SQUARE, (3, 3), ((1,), (0,))),
     "matrix, both axes": product(MATRIX, (4, 3), ((0, 1), (1, 0))),
     "cube, two axes": product(PATTERNS["cube"], (4, 5, 2), ((2, 0), (0, 2))),
     "batch, shared": product(PATTERNS["batch"], (4, 2, 5), ((2,), (0,)), ((0,), (1,))),
@@ -286,8 +294,10 @@ PRODUCTS = {
         PATTERNS["all kinds of axes"], (5, 4, 2), ((2,), (1,)), ((1,), (2,))
     ),
     "by rows, a batch": product(BY_ROWS["batch"], (4, 2, 5), ((2,), (0,)), ((0,), (1,))),
+    "by rows, square": product(BY_ROWS["square"], (3, 3), ((1,), (0,))),
     "by rows, dense axis": product(BY_ROWS["dense axis"], (4, 3), ((1,), (0,))),
     "sampled, matrix": sampled(MATRIX, (3, 2), (2, 4), ((1,), (0,))),
+    "sampled, square": sampled(SQUARE, (3, 3), (3, 3), ((0,), (0,))),
     "sampled, transposed": sampled(MATRIX, (2, 3), (4, 2), ((0,), (1,))),
     "sampled, outer": sampled(MATRIX, (3,), (4,), ((), ())),
     "sampled, rows": sampled(PATTERNS["rows"], (3, 2), (2, 4), ((1,), (0,))),
@@ -303,9 +313,9 @@ PRODUCTS = {
     ),
     # JAX has no reverse mode of it
     "sparse on both sides": Case(
-        lambda x, y: (PATTERNS["batch"].bcoo(x) @ RIGHT.bcoo(y)).todense(),
-        (PATTERNS["batch"].data, RIGHT.data),
-        lambda x, y: jnp.matmul(PATTERNS["batch"].dense(x), RIGHT.dense(y)),
+        lambda x, y: (LEFT.bcoo(x) @ RIGHT.bcoo(y)).todense(),
+        (LEFT.data, RIGHT.data),
+        lambda x, y: jnp.matmul(LEFT.dense(x), RIGHT.dense(y)),
     ),
 }
 CASES |= PRODUCTS
@@ -328,6 +338,9 @@ CASES |= {
     "coo_matmat, square": by_a_method(SQUARE, SQUARE.coo, sparse.coo_matmat, False, 3, 2),
     "csr_matvec, transposed": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matvec, True, 3),
     "csr_matmat": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matmat, False, 4, 2),
+    "csr_matmat, square": by_a_method(
+        BY_ROWS["square"].pattern, BY_ROWS["square"].csr, sparse.csr_matmat, False, 3, 2
+    ),
 }
 
 
@@ -545,6 +558,7 @@ def test_the_sizes_of_what_is_dense_would_be_found():
 def test_types_are_those_of_dense_products(left, right, wide):
     numbers = (((1,), (0,)), ((), ()))
     data, x = jnp.asarray(MATRIX.data, left), jnp.asarray(normal(4, 2), right)
+    data, x = (a * (1 + 2j) if jnp.iscomplexobj(a) else a for a in (data, x))
     of = lambda vjp, multiply, matrix: vjp(
         lambda data, x: multiply(
             matrix(data), x, dimension_numbers=numbers, preferred_element_type=wide
