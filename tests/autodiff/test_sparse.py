@@ -169,6 +169,11 @@ CASES |= {
     "coo_todense": Case(
         lambda data: MATRIX.coo(data).todense(), (MATRIX.data,), MATRIX.dense, under_vmap=False
     ),
+    "csr_todense, square": Case(
+        lambda data: BY_ROWS["square"].csr(data).todense(),
+        (BY_ROWS["square"].pattern.data,),
+        under_vmap=False,
+    ),
     "csr_todense": Case(
         lambda data: SORTED.csr(data).todense(),
         (SORTED.pattern.data,),
@@ -337,6 +342,9 @@ CASES |= {
     "coo_matmat": by_a_method(MATRIX, MATRIX.coo, sparse.coo_matmat, False, 4, 2),
     "coo_matmat, square": by_a_method(SQUARE, SQUARE.coo, sparse.coo_matmat, False, 3, 2),
     "csr_matvec, transposed": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matvec, True, 3),
+    "csr_matvec, square": by_a_method(
+        BY_ROWS["square"].pattern, BY_ROWS["square"].csr, sparse.csr_matvec, False, 3
+    ),
     "csr_matmat": by_a_method(BY_ROW, SORTED.csr, sparse.csr_matmat, False, 4, 2),
     "csr_matmat, square": by_a_method(
         BY_ROWS["square"].pattern, BY_ROWS["square"].csr, sparse.csr_matmat, False, 3, 2

@@ -43,6 +43,8 @@ HARMLESS: dict[str, str] = {
     "top_k: *residual 0*": _NOT_READ,
     "scatter-mul: operand 0 in place of add in `*[[]order]*": _NOT_NEGATIVE,
     "scatter-mul: operand 1 in place of select_n in `*[[]order]*": _NOT_NEGATIVE,
+    "spsolve: operand ? in place of ??? in `transposed = *": _NOT_NEGATIVE,
+    "spsolve: operand 1 in place of select_n in `transposed = *": _NOT_NEGATIVE,
     "tridiagonal_solve: cotangent 2 without its last element": (
         "it is zero: the last number of the upper diagonal is not read"
     ),
