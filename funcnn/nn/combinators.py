@@ -1,15 +1,21 @@
-"""Layers made of layers: `serial`, and the outputs along the way."""
+"""Layers one after another and side by side."""
 
-from collections.abc import Callable, Sequence
+import functools
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from funcnn.nn.errors import at, describe, expect_entries, expect_key
-from funcnn.nn.layer import Layer, as_layer, shape_of
+from funcnn.nn.errors import describe
+from funcnn.nn.layer import Layer
+from funcnn.nn.wiring import Part, Run, combined, described, pack, parts_of, shared, unpack
+
+LayerLike = Layer | Callable[[Any], Any] | shared
 
 
-def serial(*layers: Layer | Callable[[Any], Any], **named: Layer | Callable[[Any], Any]) -> Layer:
+def serial(*layers: LayerLike, **named: LayerLike) -> Layer:
     """Layers one after another: the output of each is the input of the next.
 
     A plain function of one array is a layer without parameters. `params` and `state` are tuples
@@ -40,91 +46,164 @@ def serial(*layers: Layer | Callable[[Any], Any], **named: Layer | Callable[[Any
     Traceback (most recent call last):
     ValueError: [0]: dense: expected x of shape (..., 784) to match kernel (784, 30), got (64, 100)
     """
-    if layers and named:
-        raise TypeError("serial takes its layers either all by position or all by name")
-    parts = []
-    for entry, layer in named.items() if named else enumerate(layers):
-        with at(entry):
-            parts.append((entry, as_layer(layer)))
+    parts = parts_of("serial", layers, named)
 
-    def pack(values: list[Any]) -> Any:
-        return dict(zip(named, values, strict=True)) if named else tuple(values)
+    def wiring(run: Run, x: Any) -> Any:
+        for entry in parts:
+            x = run(entry, x)
+        return x
 
-    def unpack(what: str, tree: Any) -> Sequence[Any]:
-        if named:
-            return expect_entries(what, tree, *named)
-        if isinstance(tree, tuple | list) and len(tree) == len(parts):
-            return tree
-        raise ValueError(
-            f"expected {what} with one entry for each of {len(parts)} layers, got "
-            f"{describe(tree)}: use the {what} that this model's init returned"
-        )
-
-    def init(key: Any, x: Any) -> tuple[Any, Any]:
-        expect_key(key)
-        params, states, x = [], [], shape_of(x)
-        for position, (entry, layer) in enumerate(parts):
-            with at(entry):
-                p, s = layer.init(jax.random.fold_in(key, position), x)
-                x, _ = jax.eval_shape(layer.apply, p, s, x)
-            params.append(p)
-            states.append(s)
-        return pack(params), pack(states)
-
-    def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
-        each = unpack("params", params)
-        # () is what a layer without state is called with, at any depth.
-        no_state = isinstance(state, tuple) and not state
-        before = [()] * len(parts) if no_state else unpack("state", state)
-        states = []
-        for position, ((entry, layer), p, s) in enumerate(zip(parts, each, before, strict=True)):
-            with at(entry):
-                use_key = key is not None and layer.uses_key
-                layer_key = jax.random.fold_in(key, position) if use_key else None
-                x, s = layer.apply(p, s, x, key=layer_key, train=train)
-            states.append(s)
-        return x, pack(states)
-
-    names = (f"{entry}={layer}" if named else f"{layer}" for entry, layer in parts)
-    uses_key = any(layer.uses_key for _, layer in parts)
-    return Layer(init, apply, f"serial({', '.join(names)})", uses_key, tuple(parts))
+    return combined(described("serial", parts), parts, wiring)
 
 
-def intermediates(layer: Layer, params: Any, x: Any, state: Any = ()) -> Any:
-    """The output of every layer of a `serial` at inference: all z and a of a multilayer perceptron.
+def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
+    """Layers side by side, each with an input of its own.
 
-    Returns them in the structure of `params`, with a layer's output in the place of its parameters:
-    a tuple, or a dict where layers are named; a `serial` within gives a tuple or dict within.
+    The input is a tuple with one entry a layer, or a dict where the layers are given by name, and
+    so is the output. `params`, `state` and keys are as in `serial`. For one input to all, see
+    `branch`.
 
-    Args:
-      layer: a `serial`. Of any other layer, the output is returned.
-      params, state: as from `layer.init`; `state` may be left out where the layer has none.
-      x: the input, as for `layer`.
-
-    Source: decks A to E, row 9.
+    Raises:
+      TypeError: an entry that is neither a Layer nor a function; layers with and without names.
+      ValueError: an input with other entries.
 
     >>> import jax, jax.numpy as jnp
     >>> from funcnn import nn
-    >>> model = nn.serial(z1=nn.dense(3), a1=jax.nn.sigmoid, z2=nn.dense(2))
-    >>> params, state = model.init(jax.random.key(0), jnp.ones((5, 4)))
-    >>> outputs = nn.intermediates(model, params, jnp.ones((5, 4)))
-    >>> jax.tree.map(jnp.shape, outputs)
-    {'a1': (5, 3), 'z1': (5, 3), 'z2': (5, 2)}
+    >>> towers = nn.parallel(pixels=nn.serial(nn.flatten, nn.dense(8)), age=nn.dense(2))
+    >>> x = {"pixels": jnp.ones((5, 28, 28)), "age": jnp.ones((5, 1))}
+    >>> params, state = towers.init(jax.random.key(0), x)
+    >>> jax.tree.map(jnp.shape, towers(params, x))
+    {'age': (5, 2), 'pixels': (5, 8)}
     """
-    _, outputs = _recorded(layer).apply(params, state, x)
-    return outputs
+    parts = parts_of("parallel", layers, named)
+
+    def wiring(run: Run, x: Any) -> Any:
+        inputs = unpack(parts, x)
+        if inputs is None:
+            raise ValueError(
+                f"parallel: expected x with one input for each of {list(parts)}, got "
+                f"{describe(x)}: for one input to all of them, nn.branch"
+            )
+        return pack(parts, {entry: run(entry, inputs[entry]) for entry in parts})
+
+    return combined(described("parallel", parts), parts, wiring)
 
 
-def _recorded(layer: Layer) -> Layer:
-    """The layer with its output in the place of the state that it returns."""
-    if layer.layers:
-        entries, parts = zip(*layer.layers, strict=True)
-        recorded = [_recorded(part) for part in parts]
-        named = isinstance(entries[0], str)
-        return serial(**dict(zip(entries, recorded, strict=True))) if named else serial(*recorded)
+def branch(*layers: LayerLike, **named: LayerLike) -> Layer:
+    """Layers side by side, all with the same input; the output is a tuple or a dict of theirs.
 
-    def apply(params: Any, state: Any, x: Any, **options: Any) -> Any:
-        y, _ = layer.apply(params, state, x, **options)
-        return y, y
+    `params`, `state` and keys are as in `serial`. To join the outputs: `concatenate` and `add`.
 
-    return Layer(layer.init, apply, layer.name, layer.uses_key)
+    >>> import jax, jax.numpy as jnp
+    >>> from funcnn import nn
+    >>> heads = nn.branch(digit=nn.dense(10), is_even=nn.dense(1))
+    >>> params, state = heads.init(jax.random.key(0), jnp.ones((5, 30)))
+    >>> jax.tree.map(jnp.shape, heads(params, jnp.ones((5, 30))))
+    {'digit': (5, 10), 'is_even': (5, 1)}
+    """
+    return _branches("branch", parts_of("branch", layers, named))
+
+
+def concatenate(*layers: LayerLike, axis: int = -1, **named: LayerLike) -> Layer:
+    """Layers side by side with the same input, their outputs concatenated along `axis`.
+
+    Raises:
+      TypeError: no layers; one that is neither a Layer nor a function; with and without names.
+      ValueError: outputs that differ along another axis.
+
+    Source: Szegedy et al., "Going Deeper with Convolutions", 2014; x beside its features, row 7.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from funcnn import nn
+    >>> both_ways = nn.concatenate(lambda x: x, jnp.square)
+    >>> both_ways(((), ()), jnp.array([[2.0, 3.0]]))
+    Array([[2., 3., 4., 9.]], dtype=float32)
+    """
+    parts = parts_of("concatenate", layers, named)
+
+    def join(outputs: Mapping[Any, jax.Array]) -> jax.Array:
+        _expect_same("concatenate", outputs, lambda shape: shape[:axis] + shape[axis:][1:])
+        return jnp.concatenate(list(outputs.values()), axis)
+
+    return _branches("concatenate", parts, join)
+
+
+def add(*layers: LayerLike, **named: LayerLike) -> Layer:
+    """Layers side by side with the same input: the sum of their outputs.
+
+    Raises:
+      TypeError: no layers; one that is neither a Layer nor a function; with and without names.
+      ValueError: outputs of different shapes.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from funcnn import nn
+    >>> nn.add(jnp.sin, jnp.cos)(((), ()), jnp.zeros((2, 1)))
+    Array([[1.],
+           [1.]], dtype=float32)
+    """
+    parts = parts_of("add", layers, named)
+    return _branches("add", parts, _sum("add"))
+
+
+def residual(layer: LayerLike, shortcut: LayerLike | None = None) -> Layer:
+    """y = x + f(x), or s(x) + f(x) with a shortcut s where the shapes of x and f(x) differ.
+
+    `params` and `state` are {"layer": those of f, "shortcut": those of s, or ()}.
+
+    Args:
+      layer: f.
+      shortcut: s, None for the identity: a `dense` or a 1 by 1 `conv` that projects x.
+
+    Raises:
+      ValueError: f(x) of another shape than x, or than s(x).
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2015; row 44.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from funcnn import nn
+    >>> block = nn.residual(nn.serial(nn.dense(8), jax.nn.relu), shortcut=nn.dense(8))
+    >>> params, state = block.init(jax.random.key(0), jnp.ones((5, 3)))
+    >>> block(params, jnp.ones((5, 3))).shape
+    (5, 8)
+    >>> nn.residual(nn.dense(8)).init(jax.random.key(0), jnp.ones((5, 3)))
+    Traceback (most recent call last):
+    ValueError: residual: expected outputs of the same shape, got layer (5, 8), shortcut (5, 3): ...
+    """
+    named = {"layer": layer, "shortcut": identity if shortcut is None else shortcut}
+    hint = ": make them equal by a shortcut that projects x, as in shortcut=nn.dense(8)"
+    return _branches("residual", parts_of("residual", (), named), _sum("residual", hint))
+
+
+def identity(x: Any) -> Any:
+    return x
+
+
+def _branches(
+    kind: str, parts: Mapping[Any, Part], join: Callable[[Any], jax.Array] | None = None
+) -> Layer:
+    """One input to all parts. `join` takes their outputs as a dict; without it they are packed."""
+    if not parts:
+        raise TypeError(f"{kind} expects at least one layer")
+
+    def wiring(run: Run, x: Any) -> Any:
+        outputs = {entry: run(entry, x) for entry in parts}
+        return outputs if join else pack(parts, outputs)
+
+    return combined(described(kind, parts), parts, wiring, join)
+
+
+def _sum(kind: str, hint: str = "") -> Callable[[Any], jax.Array]:
+    def join(outputs: Mapping[Any, jax.Array]) -> jax.Array:
+        _expect_same(kind, outputs, lambda shape: shape, hint)
+        return functools.reduce(operator.add, outputs.values())
+
+    return join
+
+
+def _expect_same(
+    kind: str, outputs: Mapping[Any, Any], part: Callable[[Any], Any], hint: str = ""
+) -> None:
+    """ValueError where `part` of the outputs' shapes differs."""
+    if len({part(jnp.shape(y)) for y in outputs.values()}) > 1:
+        shapes = ", ".join(f"{entry} {jnp.shape(y)}" for entry, y in outputs.items())
+        raise ValueError(f"{kind}: expected outputs of the same shape, got {shapes}{hint}")

@@ -2,11 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
-from funcnn.nn.errors import describe
+from funcnn.nn.errors import describe, expect_key
+
+
+class Window(NamedTuple):
+    """What an output of a convolution or of pooling sees of the input, one number a spatial axis.
+
+    Attributes:
+      kernel_size: the number of places.
+      strides: how far the window moves from one output to the next.
+      dilation: how far apart the places are, 1 for neighbours.
+    """
+
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,7 +43,11 @@ class Layer:
         state has the structure of the given one.
       name: how the layer prints.
       uses_key: False where `apply` never reads `key`, so that no key has to be made for it.
-      layers: the layers of a combinator, each with its entry in `params` (a position or a name).
+      layers: the layers of a combinator, each with its entry in `params` (a position or a name, or
+        None where its params are the combinator's own).
+      rebuild: `rebuild(layers, join=None)`: the same combinator of other layers, and with another
+        way to join their outputs. None where the layer is no combinator.
+      window: of a convolution or of pooling, what its receptive field is made of.
 
     >>> import jax, jax.numpy as jnp
     >>> def init(key, x):
@@ -47,7 +65,9 @@ class Layer:
     apply: Callable[..., tuple[Any, Any]]
     name: str = "layer"
     uses_key: bool = True
-    layers: tuple[tuple[int | str, "Layer"], ...] = ()
+    layers: tuple[tuple[int | str | None, "Layer"], ...] = ()
+    rebuild: Callable[..., "Layer"] | None = None
+    window: Window | None = None
 
     def __call__(self, params: Any, x: Any) -> Any:
         """`apply` at inference, for a layer without state. ValueError for a layer that has one."""
@@ -69,7 +89,10 @@ def shape_of(x: Any) -> Any:
 
 
 def stateless(
-    init: Callable[[Any, Any], Any], function: Callable[[Any, Any], Any], name: str = "layer"
+    init: Callable[[Any, Any], Any],
+    function: Callable[[Any, Any], Any],
+    name: str = "layer",
+    window: Window | None = None,
 ) -> Layer:
     """A layer without state and randomness, the same in training and at inference.
 
@@ -77,6 +100,7 @@ def stateless(
       init: `init(key, x) -> params`.
       function: `function(params, x) -> y`.
       name: how the layer prints.
+      window: see `Layer`.
 
     >>> import jax, jax.numpy as jnp
     >>> scale = stateless(lambda key, x: jnp.ones(x.shape[-1]), lambda params, x: params * x)
@@ -88,7 +112,7 @@ def stateless(
     def apply(params: Any, state: Any, x: Any, *, key: Any = None, train: bool = False) -> Any:
         return function(params, x), state
 
-    return Layer(lambda key, x: (init(key, x), ()), apply, name, uses_key=False)
+    return Layer(lambda key, x: (init(key, x), ()), apply, name, uses_key=False, window=window)
 
 
 def as_layer(layer: Any) -> Layer:
@@ -108,14 +132,35 @@ def as_layer(layer: Any) -> Layer:
     if isinstance(layer, type) or not callable(layer):
         hint = f": for {layer} units, nn.dense({layer})" if type(layer) is int else ""
         raise TypeError(f"expected a Layer or a function of one array, got {layer!r}{hint}")
-    name = getattr(layer, "__name__", repr(layer))
+    return without_params(layer, getattr(layer, "__name__", repr(layer)))
 
-    def function(params: Any, x: Any) -> Any:
-        if jax.tree.leaves(params):
-            raise ValueError(
-                f"{name} is a plain function and has no params, got {describe(params)}: "
-                "use the params that this model's init returned"
-            )
-        return layer(x)
 
-    return stateless(lambda key, x: (), function, name)
+def without_params(
+    function: Callable[[Any], Any], name: str, window: Window | None = None
+) -> Layer:
+    """A layer that is a function of one array and nothing else."""
+
+    def apply(params: Any, x: Any) -> Any:
+        expect_no_params(f"{name} is a plain function and", params)
+        return function(x)
+
+    return stateless(lambda key, x: (), apply, name, window)
+
+
+def expect_no_params(what: str, params: Any) -> None:
+    """ValueError where a layer without parameters is given some."""
+    if jax.tree.leaves(params):
+        raise ValueError(
+            f"{what} has no params, got {describe(params)}: use the params that this model's init "
+            "returned"
+        )
+
+
+def expect_training_key(name: str, key: Any) -> None:
+    """TypeError where a layer that draws random numbers in training has no key for them."""
+    if key is None:
+        raise TypeError(
+            f"{name} needs a key in training, for its random numbers: call "
+            "apply(params, state, x, key=key, train=True), with another key for each step"
+        )
+    expect_key(key)

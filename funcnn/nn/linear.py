@@ -1,15 +1,18 @@
 """dense: the fully connected layer."""
 
-import operator
 from typing import Any
 
-import jax
 from jax.nn import initializers
 
 from funcnn.nn import functional
-from funcnn.nn.errors import describe, expect_entries, expect_inexact, expect_key
+from funcnn.nn.errors import expect_entries, expect_inexact
 from funcnn.nn.layer import Layer, shape_of, stateless
-from funcnn.nn.parameters import Initializer, default_kernel_init, initialized
+from funcnn.nn.parameters import (
+    Initializer,
+    default_kernel_init,
+    expect_number,
+    kernel_and_bias,
+)
 
 
 def dense(
@@ -46,29 +49,16 @@ def dense(
     >>> layer(params, jnp.ones(784)).shape, layer(params, jnp.ones((64, 784))).shape
     ((30,), (64, 30))
     """
-    try:
-        features = operator.index(features)
-    except TypeError:
-        # nn.dense without brackets, used as a plain function, arrives here with its input.
-        raise TypeError(
-            f"dense: features must be an integer, as in nn.dense(30), got {describe(features)}"
-        ) from None
-    if features < 1:
-        raise ValueError(f"dense: features must be at least 1, got {features}")
+    features = expect_number("dense", "features", features, "30")
     names = ("kernel", "bias") if use_bias else ("kernel",)
 
     def init(key: Any, x: Any) -> Any:
-        expect_key(key)
         x = shape_of(x)
         expect_inexact("dense", x)
         if not x.shape or x.shape[-1] == 0:
             raise ValueError(f"dense: expected x of shape (..., in), in at least 1, got {x.shape}")
-        kernel_key, bias_key = jax.random.split(key)
-        kernel_shape = x.shape[-1], features
-        params = {"kernel": initialized("kernel", kernel_init, kernel_key, kernel_shape, x.dtype)}
-        if use_bias:
-            params["bias"] = initialized("bias", bias_init, bias_key, (features,), x.dtype)
-        return params
+        shape = x.shape[-1], features
+        return kernel_and_bias(key, shape, x.dtype, kernel_init, bias_init if use_bias else None)
 
     def apply(params: Any, x: Any) -> Any:
         kernel, *bias = expect_entries("params", params, *names)

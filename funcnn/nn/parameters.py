@@ -1,13 +1,14 @@
 """Making a parameter, and counting them."""
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from jax.nn import initializers
 
-from funcnn.nn.errors import describe
+from funcnn.nn.errors import describe, expect_key
 
 Initializer = Callable[..., jax.Array]
 
@@ -27,6 +28,37 @@ def initialized(
             f"{describe(array)}: initializers are made like nn.initializers.lecun_normal()"
         )
     return array
+
+
+def kernel_and_bias(
+    key: Any,
+    shape: tuple[int, ...],
+    dtype: Any,
+    kernel_init: Initializer,
+    bias_init: Initializer | None,
+) -> dict[str, jax.Array]:
+    """{"kernel": of that shape, "bias": one for each unit of the last axis, unless None}."""
+    expect_key(key)
+    kernel_key, bias_key = jax.random.split(key)
+    params = {"kernel": initialized("kernel", kernel_init, kernel_key, shape, dtype)}
+    if bias_init is not None:
+        params["bias"] = initialized("bias", bias_init, bias_key, shape[-1:], dtype)
+    return params
+
+
+def expect_number(layer: str, what: str, number: Any, example: str) -> int:
+    """An integer of at least 1, such as a number of units."""
+    try:
+        number = operator.index(number)
+    except TypeError:
+        # nn.dense without brackets, used as a plain function, arrives here with its input.
+        raise TypeError(
+            f"{layer}: {what} must be an integer, as in nn.{layer}({example}), "
+            f"got {describe(number)}"
+        ) from None
+    if number < 1:
+        raise ValueError(f"{layer}: {what} must be at least 1, got {number}")
+    return number
 
 
 def count_parameters(params: Any) -> int:

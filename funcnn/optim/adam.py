@@ -3,12 +3,11 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from .hyperparameters import number
+from .adam_direction import adam_direction
 from .lift import lift
-from .slots import zeros
+from .slots import real_zeros, zeros
 from .transformation import GradientTransformation, PyTree, Schedule
 
 
@@ -92,26 +91,13 @@ def adam(
     Source: decks B and E, row 35. Kingma and Ba, "Adam: A Method for Stochastic Optimization",
     ICLR 2015. Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
     """
-    b1, b2 = number("b1", b1, low=0, below=1), number("b2", b2, low=0, below=1)
-    eps, eps_root = number("eps", eps, low=0), number("eps_root", eps_root, low=0)
+    direction, divisors = adam_direction(
+        b1, b2, eps, eps_root, nesterov=nesterov, bias_correction=bias_correction
+    )
 
-    def divisors(t):
-        if not bias_correction:
-            return {}
-        return {"c1": 1 - b1**t, "c1_next": 1 - b1 ** (t + 1), "c2": 1 - b2**t}
+    def algorithm(g, m, v, *, rate, **divisors):
+        d, m, v = direction(g, m, v, **divisors)
+        return -rate * d, m, v
 
-    def algorithm(g, m, v, *, rate, c1=1.0, c1_next=1.0, c2=1.0):
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * _squared_modulus(g)
-        m_hat = b1 * (m / c1_next) + (1 - b1) * (g / c1) if nesterov else m / c1
-        return -rate * (m_hat / (jnp.sqrt(v / c2 + eps_root) + eps)), m, v
-
-    slots = {
-        "mu": zeros("mu_dtype", mu_dtype),
-        "nu": lambda x: jnp.zeros_like(x.real),
-    }
+    slots = {"mu": zeros("mu_dtype", mu_dtype), "nu": real_zeros}
     return lift(algorithm, AdamState, slots=slots, learning_rate=learning_rate, scalars=divisors)
-
-
-def _squared_modulus(g):
-    return g * g if jnp.isrealobj(g) else (g * g.conj()).real

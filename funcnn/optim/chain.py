@@ -1,9 +1,8 @@
 """Several gradient transformations, one after another."""
 
-import inspect
 from typing import Any
 
-from .transformation import GradientTransformation
+from .extra_args import check_transformation, passing_extra_args, transformation_around
 
 
 def chain(*transformations: Any) -> Any:
@@ -37,9 +36,8 @@ def chain(*transformations: Any) -> Any:
         [-0.3 -0.4]
     """
     for i, t in enumerate(transformations):
-        if not (callable(getattr(t, "init", None)) and callable(getattr(t, "update", None))):
-            raise TypeError(f"argument {i} of chain is {t!r}, not a transformation")
-    takes_extra_args = [_takes_extra_args(t.update) for t in transformations]
+        check_transformation(f"argument {i} of chain", t)
+    inner_updates = [passing_extra_args(t) for t in transformations]
 
     def init(params):
         return tuple(t.init(params) for t in transformations)
@@ -52,24 +50,12 @@ def chain(*transformations: Any) -> Any:
                 "init or update"
             )
         new_state = []
-        for t, takes, old in zip(transformations, takes_extra_args, state, strict=True):
-            updates, new = t.update(updates, old, params, **(extra_args if takes else {}))
+        for inner_update, old in zip(inner_updates, state, strict=True):
+            updates, new = inner_update(updates, old, params, **extra_args)
             new_state.append(new)
         return updates, tuple(new_state)
 
-    if any(
-        takes and not isinstance(t, GradientTransformation)
-        for t, takes in zip(transformations, takes_extra_args, strict=True)
-    ):
-        from optax import GradientTransformationExtraArgs  # here: it slows `import funcnn`
-
-        return GradientTransformationExtraArgs(init, update)
-    return GradientTransformation(init, update)
-
-
-def _takes_extra_args(update) -> bool:
-    kinds = {parameter.kind for parameter in inspect.signature(update).parameters.values()}
-    return bool(kinds & {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD})
+    return transformation_around(transformations, init, update)
 
 
 def _describe(state) -> str:

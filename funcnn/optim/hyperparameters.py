@@ -1,6 +1,7 @@
 """Checks of hyperparameters, made where their values are known (not while tracing)."""
 
 import math
+import operator
 from typing import Any, get_args
 
 import jax
@@ -40,3 +41,20 @@ def number(name: str, value: Any, *, low: float = -math.inf, below: float = math
     if not (math.isfinite(value) and low <= value < below):
         raise ValueError(f"{name} must be finite and in [{low:g}, {below:g}), got {value:g}")
     return value
+
+
+def whole_number(name: str, value: Any, *, low: int) -> int:
+    """Checks that `value` is a whole number of at least `low`, known before tracing.
+
+    Raises:
+        TypeError: it is no integer, or traced. ValueError: it is below `low`.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {number}")
+    return number

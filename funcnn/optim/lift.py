@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from .hyperparameters import number, scalar
-from .matching import check_matching, inexact_leaves, with_dtype
+from .masks import Mask, resolved
+from .matching import check_matching, check_state, inexact_leaves, show, with_dtype
 from .transformation import GradientTransformation, Schedule
 
 _MAX_COUNT = jnp.iinfo(jnp.int32).max
@@ -21,7 +22,9 @@ def lift(
     *,
     slots: Mapping[str, Callable[[jax.Array], jax.Array]] | None = None,
     learning_rate: ArrayLike | Schedule | None = None,
-    scalars: Callable[[Any], Mapping[str, ArrayLike]] | None = None,
+    scalars: Callable[[Any], Mapping[str, ArrayLike | None]] | None = None,
+    uses_params: bool = False,
+    masks: Mapping[str, Mask] | None = None,
 ) -> GradientTransformation:
     """Lifts an algorithm for one array over a pytree and into a `GradientTransformation`.
 
@@ -29,11 +32,12 @@ def lift(
     pytree, a state whose structure and dtypes stay, the count, schedules, and errors.
 
     Args:
-        algorithm: `algorithm(gradient, *slots, rate=..., **scalars) -> (update, *slots)`, or only
-            the update if there are no slots. The update is what will be added to the parameter,
-            so the minus sign of descent is the algorithm's. It gets `rate` if `learning_rate` is
-            given. Scalars come in the precision of the gradient, and what is returned is cast to
-            the dtypes of the gradient and of the old slots.
+        algorithm: `algorithm(gradient, *slots, x=..., rate=..., **scalars) -> (update, *slots)`, or
+            only the update if there are no slots. The update is what will be added to the
+            parameter, so the minus sign of descent is the algorithm's. It gets `rate` if
+            `learning_rate` is given, and the parameter `x` if it `uses_params`. Scalars come in the
+            precision of the gradient and slots, and what is returned is cast to the dtypes of the
+            gradient and of the old slots.
         state_type: a `NamedTuple` for the state, with a field for each slot (a pytree like the
             params); `learning_rate` (float, (): the rate of the latest update, and before the
             first one the rate that it will have) if one is given; and `count` (int32, (): updates
@@ -46,12 +50,18 @@ def lift(
             update: 0 in the first step.
         scalars: `scalars(t)` returns, by name, the scalars that all arrays share in step t. t is
             int32, (), and 1 in the first step, as in most formulas.
+        uses_params: the step depends on the parameter, not on its gradient alone; `update` then
+            needs the params.
+        masks: from the name of a scalar to the mask that chooses the arrays which it is for; the
+            algorithm gets None for the others. A mask is a pytree of bools, like the params or a
+            prefix, a function from params to one, or a path pattern such as "**/kernel".
 
     Returns:
         The transformation. Its `update` raises TypeError for gradients that are not of float or
         complex dtype and for the state of another algorithm, and ValueError for gradients that
         have not the structure, shapes and dtypes of the params (if passed) or not the structure
-        and shapes of the state. The message names the leaf.
+        and shapes of the state, or where the params are needed and were not passed. The message
+        names the leaf.
 
     Raises:
         TypeError, ValueError: `learning_rate` is not a finite number of at least 0. A schedule's
@@ -80,9 +90,9 @@ def lift(
         SignState(learning_rate=Array(0.5, dtype=float32),
                   zeros={'w': Array([0., 1.], dtype=float32)})
     """
-    slots = dict(slots or {})
+    slots, masks = dict(slots or {}), dict(masks or {})
     counted = scalars is not None or callable(learning_rate)
-    rate_at = _as_schedule(learning_rate)
+    rate_at = as_schedule(learning_rate)
     # compiled in eager updates too, to round as in compiled ones: 1 − 0.999ᵗ has no digit to spare
     scalars_at: Callable[[Any], Any] = jax.jit(scalars, inline=True) if scalars else lambda t: {}
 
@@ -108,6 +118,8 @@ def lift(
         _check_state(state, state_type, counted)
         gradients, structure = inexact_leaves("gradients", updates)
         _check_gradients(updates, params, {name: getattr(state, name) for name in slots})
+        xs = _params_for(gradients, params, uses_params)
+        chosen = {name: jax.tree.leaves(resolved(mask, updates)) for name, mask in masks.items()}
 
         count = jnp.minimum(state.count, _MAX_COUNT - 1) + 1 if counted else None
         rate = rate_at(state.count if counted else None)
@@ -121,8 +133,15 @@ def lift(
 
         rows = []  # for each array: the update and the new slots
         columns = [gradients, *(jax.tree.leaves(getattr(state, name)) for name in slots)]
-        for old in zip(*columns, strict=True):
-            new = algorithm(*old, **shared_for(old[0].dtype))
+        for i, old in enumerate(zip(*columns, strict=True)):
+            own = {"x": xs[i]} if uses_params else {}
+            own |= {name: None for name in masks if not chosen[name][i]}
+            try:
+                new = algorithm(*old, **(shared_for(jnp.result_type(*old)) | own))
+            except Exception as error:
+                path, _ = jax.tree.leaves_with_path(updates)[i]
+                error.add_note(f"in the update of leaf {show(path)}")
+                raise
             new = new if slots else (new,)
             if len(new) != len(old):
                 raise ValueError(
@@ -138,7 +157,7 @@ def lift(
     return GradientTransformation(init, update)
 
 
-def _as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], Any]:
+def as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], Any]:
     """A function from the count to the rate: a Python float if constant, else an array, ()."""
     if learning_rate is None:
         return lambda count: None
@@ -159,17 +178,17 @@ def _as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], 
 
 def _in_precision(dtype, value):
     """Casts a float array to the real dtype of that precision; a Python number adapts anyway."""
-    if isinstance(value, float) or not jnp.issubdtype(jnp.result_type(value), jnp.inexact):
+    if (
+        value is None
+        or isinstance(value, float)
+        or not jnp.issubdtype(jnp.result_type(value), jnp.inexact)
+    ):
         return value
     return jnp.asarray(value, dtype=jnp.finfo(dtype).dtype)
 
 
 def _check_state(state, state_type, counted):
-    if not isinstance(state, state_type):
-        raise TypeError(
-            f"the state must be the {state_type.__name__} that this optimizer's init or update "
-            f"returned, got a {type(state).__name__}"
-        )
+    check_state(state, state_type)
     # a tuple has a method of that name, so look at the fields
     if "count" in state_type._fields and (state.count is not None) != counted:
         raise ValueError(
@@ -186,3 +205,13 @@ def _check_gradients(gradients, params, slots):
     for name, tree in slots.items():
         advice = "the state is for other params: make one with init(params)"
         check_matching("gradients", gradients, f"state's {name}", tree, dtypes=False, advice=advice)
+
+
+def _params_for(gradients, params, uses_params):
+    if not uses_params:
+        return []
+    if params is None and gradients:
+        raise ValueError(
+            "this optimizer needs the params for its step: call update(gradients, state, params)"
+        )
+    return inexact_leaves("params", params)[0]

@@ -38,6 +38,11 @@ def with_dtype(value: ArrayLike, dtype: Any) -> jax.Array:
     return jnp.asarray(value, dtype=dtype)
 
 
+def with_dtypes_of(tree: PyTree, new: PyTree) -> PyTree:
+    """`new` with the dtypes of `tree` and no weak types, as the state of a scan must have it."""
+    return jax.tree.map(lambda old, leaf: with_dtype(leaf, jnp.result_type(old)), tree, new)
+
+
 def check_matching(
     name: str, tree: PyTree, other_name: str, other: PyTree, *, dtypes: bool, advice: str
 ) -> None:
@@ -73,6 +78,15 @@ def check_matching(
         f"the {name} do not match the {other_name}: the leaves agree, but the containers are "
         f"{structures[0]} and {structures[1]}; {advice}"
     )
+
+
+def check_state(state: Any, state_type: type[Any]) -> None:
+    """TypeError unless the state is of the type that the optimizer's init and update return."""
+    if not isinstance(state, state_type):
+        raise TypeError(
+            f"the state must be the {state_type.__name__} that this optimizer's init or update "
+            f"returned, got a {type(state).__name__}"
+        )
 
 
 def show(path: Any) -> str:

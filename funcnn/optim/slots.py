@@ -26,3 +26,8 @@ def zeros(argument: str, dtype: DTypeLike | None) -> Callable[[jax.Array], jax.A
         return jnp.zeros_like(x, dtype=dtype)
 
     return zeros_for
+
+
+def real_zeros(x: jax.Array) -> jax.Array:
+    """Zeros for a running size |g|²: real also where the parameter is complex."""
+    return jnp.zeros_like(x.real)

@@ -1,4 +1,4 @@
-"""Layers with state and with randomness, of which nn itself has none yet."""
+"""Layers with state and with randomness, of which the output shows what they were given."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ def running_mean():
     def apply(params, state, x, *, key=None, train=False):
         (mean,) = nn.errors.expect_entries("state", state, "mean")
         mean = 0.9 * mean + 0.1 * x.mean(0) if train else mean
-        return x - mean, {"mean": mean}
+        return x - mean.astype(x.dtype), {"mean": mean}
 
     return nn.Layer(init, apply, name="running_mean")
 

@@ -1,13 +1,15 @@
-"""serial and intermediates."""
+"""serial, parallel, branch, concatenate, add, residual; and intermediates of them."""
 
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from funcnn import nn
+from funcnn.testing import check_grads
 
 from .example_layers import noise, running_mean
 
@@ -252,3 +254,159 @@ def test_an_entry_that_is_no_layer_is_named(wrong):
 def test_init_without_a_key(key):
     with pytest.raises(TypeError, match=r"expected a key, as from jax\.random\.key"):
         MLP.init(key, x_of(5, 28, 28))
+
+
+def made(model, x):
+    """params and state of a model, compiled at once."""
+    return jax.jit(lambda x: model.init(KEY, x))(x)
+
+
+def trained(model, params, state, x):
+    return model.apply(params, state, x, key=KEY, train=True)
+
+
+def test_parallel_gives_each_layer_an_input_of_its_own():
+    model = nn.parallel(nn.dense(3), jnp.tanh, nn.serial(running_mean(), noise()))
+    x = x_of(5, 4), x_of(2), x_of(5, 2)
+    params, state = made(model, x)
+    outputs, after = trained(model, params, state, x)
+    mean = 0.1 * x[2].mean(0)
+    noise_key = jax.random.fold_in(jax.random.fold_in(KEY, 2), 1)
+    last = x[2] - mean + jax.random.normal(noise_key, (5, 2))
+    expected = x[0] @ params[0]["kernel"], jnp.tanh(x[1]), last
+    chex.assert_trees_all_close(outputs, expected, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(after, ((), (), ({"mean": mean}, ())), rtol=1e-5)
+    named = nn.parallel(a=nn.dense(3), b=jnp.tanh)
+    y = named({"b": (), "a": params[0]}, {"b": x[1], "a": x[0]})
+    chex.assert_trees_all_close(y, {"a": expected[0], "b": expected[1]}, rtol=1e-5)
+    message = "parallel: expected x with one input for each of ['a', 'b'], got an array of shape"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        named.init(KEY, x[0])
+    message = "[0]: parallel: expected x with one input for each of [0, 1, 2], got a tuple of 2: fo"
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        nn.serial(model).init(KEY, x[:2])
+
+
+def test_branch_concatenate_and_add_give_all_the_same_input():
+    x = x_of(5, 4)
+    layers = {"a": nn.dense(3), "b": nn.serial(nn.dense(3), jnp.tanh)}
+    params, state = made(nn.branch(**layers), x)
+    a, b = x @ params["a"]["kernel"], jnp.tanh(x @ params["b"][0]["kernel"])
+    outputs, after = nn.branch(**layers).apply(params, state, x)
+    chex.assert_trees_all_close(outputs, {"a": a, "b": b}, rtol=1e-5)
+    assert after == state == {"a": (), "b": ((), ())}
+    positional = tuple(params.values())
+    assert [y.shape for y in nn.branch(*layers.values())(positional, x)] == [(5, 3), (5, 3)]
+    for axis in (-1, 0):
+        y = nn.concatenate(*layers.values(), axis=axis)(positional, x)
+        np.testing.assert_allclose(y, jnp.concatenate([a, b], axis), rtol=1e-5)
+    np.testing.assert_allclose(nn.add(**layers)(params, x), a + b, rtol=1e-4, atol=1e-6)
+    assert repr(nn.add(**layers)) == "add(a=dense(3), b=serial(dense(3), tanh))"
+
+
+def test_residual_adds_x_or_its_projection():
+    x = x_of(5, 4)
+    model = nn.residual(nn.serial(nn.dense(4), running_mean(), noise()))
+    params, state = made(model, x)
+    y, after = trained(model, params, state, x)
+    z = x @ params["layer"][0]["kernel"]
+    noise_key = jax.random.fold_in(jax.random.fold_in(KEY, 0), 2)
+    expected = x + z - 0.1 * z.mean(0) + jax.random.normal(noise_key, (5, 4))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    model = nn.residual(nn.dense(3), shortcut=nn.dense(3, use_bias=False))
+    params, _ = made(model, x)
+    kernel = params["layer"]["kernel"] + params["shortcut"]["kernel"]
+    np.testing.assert_allclose(model(params, x), x @ kernel, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            nn.serial(nn.flatten, nn.residual(nn.dense(3))),
+            "[1]: residual: expected outputs of the same shape, got layer (5, 3), shortcut (5, 4): "
+            "make them equal by a shortcut that projects x, as in shortcut=nn.dense(8)",
+        ),
+        (
+            nn.add(nn.dense(3), nn.dense(2)),
+            "add: expected outputs of the same shape, got 0 (5, 3), 1 (5, 2)",
+        ),
+        (
+            nn.concatenate(a=nn.dense(3), b=nn.flatten, axis=0),
+            "concatenate: expected outputs of the same shape, got a (5, 3), b (5, 4)",
+        ),
+    ],
+)
+def test_outputs_that_do_not_match(model, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        model.init(KEY, x_of(5, 4))
+
+
+@pytest.mark.parametrize("kind", [nn.parallel, nn.branch, nn.concatenate, nn.add])
+def test_what_combinators_are_made_of(kind):
+    with pytest.raises(
+        TypeError, match=f"^{kind.__name__} takes its layers either all by position"
+    ):
+        kind(nn.dense(3), out=nn.dense(2))
+    with pytest.raises(TypeError, match=r"^\[1\]: expected a Layer or a function of one array"):
+        kind(nn.dense(3), 30)
+    if kind is not nn.parallel:
+        with pytest.raises(TypeError, match=f"^{kind.__name__} expects at least one layer"):
+            kind()
+
+
+def test_errors_name_the_branch():
+    model = nn.serial(nn.residual(nn.branch(left=nn.dense(4))))
+    params = ({"layer": {"left": {"kernel": jnp.ones((4, 4))}}, "shortcut": ()},)
+    message = "[0]['layer']['left']: expected params {'kernel', 'bias'}, got {'kernel'}: use the"
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        model(params, x_of(5, 4))
+
+
+def test_intermediates_of_combinators():
+    model = nn.serial(
+        nn.residual(nn.dense(4)),
+        nn.branch(a=nn.dense(3), b=nn.serial(nn.dense(2), jnp.tanh)),
+        nn.parallel(a=jnp.tanh, b=running_mean()),
+        nn.repeat(nn.parallel(a=nn.dense(3), b=jnp.tanh), 2),
+        nn.remat(nn.mixed_precision(nn.parallel(a=jnp.sin, b=jnp.cos), output_dtype=None)),
+    )
+    x = x_of(5, 4)
+    params, state = made(model, x)
+    outputs = jax.jit(lambda params, x: nn.intermediates(model, params, x, state))(params, x)
+    assert jax.tree.map(jnp.shape, outputs) == (
+        {"layer": (5, 4), "shortcut": (5, 4)},
+        {"a": (5, 3), "b": ((5, 2), (5, 2))},
+        {"a": (5, 3), "b": (5, 2)},
+        {"a": (2, 5, 3), "b": (2, 5, 2)},
+        {"a": (5, 3), "b": (5, 2)},
+    )
+    h = x + outputs[0]["layer"]
+    np.testing.assert_allclose(outputs[0]["layer"], x @ params[0]["layer"]["kernel"], rtol=1e-5)
+    np.testing.assert_allclose(outputs[1]["a"], h @ params[1]["a"]["kernel"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(outputs[3]["b"][1], jnp.tanh(outputs[3]["b"][0]), rtol=1e-5)
+    last = outputs[3]["a"][0] @ params[3]["a"]["kernel"][1]
+    np.testing.assert_allclose(outputs[3]["a"][1], last, rtol=1e-4, atol=1e-6)
+    assert outputs[4]["a"].dtype == jnp.bfloat16
+    y, _ = model.apply(params, state, x)
+    chex.assert_trees_all_close(outputs[4], y, rtol=1e-2)
+
+
+def test_gradients_through_combinators():
+    """By funcnn, by JAX and by differences: all of them in one model, with noise and state."""
+    model = nn.serial(
+        nn.branch(a=nn.dense(2), b=nn.serial(nn.dense(2), jnp.tanh)),
+        nn.dag(("a", "b"), c=(jnp.multiply, "a", "b"), d=(nn.dense(2), "b"), y=(jnp.add, "c", "d")),
+        nn.repeat(nn.remat(nn.residual(nn.serial(nn.dense(2), running_mean(), noise()))), 2),
+        nn.add(nn.dense(2), jnp.tanh),
+        nn.concatenate(nn.mixed_precision(nn.dense(2), jnp.float32), jnp.sin),
+        nn.shared(0, lambda params, x: x[:, :2] @ params["a"]["kernel"].T),
+    )
+    x = x_of(3, 2)
+    params, state = made(model, x)
+
+    def loss(params, x):
+        return jnp.square(trained(model, params, state, x)[0]).mean()
+
+    check_grads(jax.jit(loss), (params, x))

@@ -1,6 +1,7 @@
-"""sgd and adam follow optax step by step, for 100 steps."""
+"""Every optimizer that optax has follows optax's step by step."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from funcnn import optim
 from .trees import every_kind, gradients_for, trees
 
 STEPS = 100
+LONG = 500
 
 
 def decay(count):
@@ -42,7 +44,7 @@ def make(module, name):
     return getattr(module, function)(*args, **kwargs)
 
 
-def step(module, optimizer, carry, gradients):
+def step_of(module, optimizer, carry, gradients):
     params, state = carry
     updates, state = optimizer.update(gradients, state, params)
     params = module.apply_updates(params, updates)
@@ -70,7 +72,7 @@ RUNS = {
 
 def trajectory(module, optimizer, params, gradients, how):
     """Params and updates of every step, stacked."""
-    run = RUNS[how](functools.partial(step, module, optimizer))
+    run = RUNS[how](functools.partial(step_of, module, optimizer))
     return run(params, optimizer.init(params), gradients)
 
 
@@ -88,10 +90,179 @@ def assert_close(ours, theirs):
             assert np.max(np.abs(a - b)) <= tolerance * np.max(np.abs(b))
 
 
+def lookahead_on_plain_params(fast_optimizer, *args):
+    """optax's lookahead, whose params are a pair, as a transformation of the fast ones alone."""
+    pair = optax.LookaheadParams
+    inner = optax.lookahead(fast_optimizer, *args)
+
+    def init(params):
+        return inner.init(pair(params, params)), params
+
+    def update(gradients, state, params):
+        inner_state, slow = state
+        updates, inner_state = inner.update(gradients, inner_state, pair(params, slow))
+        return updates.fast, (inner_state, optax.apply_updates(slow, updates.slow))
+
+    return optax.GradientTransformation(init, update)
+
+
+def optax_for(dtype):
+    """optax, with what has another name or place there, or other arguments, as here."""
+    wide = jnp.promote_types(dtype, jnp.float32)
+
+    def multi_steps(*args, **kwargs):
+        steps = optax.MultiSteps(*args, accumulator_dtype=wide, **kwargs)
+        return steps.gradient_transformation()
+
+    return SimpleNamespace(
+        **vars(optax)
+        | {
+            "lookahead": lookahead_on_plain_params,
+            "multi_steps": multi_steps,
+            "muon": optax.contrib.muon,
+            "schedule_free": optax.contrib.schedule_free,
+            "skip_not_finite": optax.apply_if_finite,
+        }
+    )
+
+
+KERNEL = {"kernel": True, "bias": False}
+
+# from the module (ours or optax's) to the optimizer. "sgd" and "adam" are below, in OPTIMIZERS
+LONG_RUNS = {
+    "nadam": lambda m: m.nadam(1e-2, 0.8, 0.99),
+    "adamw": lambda m: m.adamw(decay, weight_decay=0.1, mask=KERNEL),
+    "adamw, decay by schedule": lambda m: m.adamw(1e-2, weight_decay=decay, nesterov=True),
+    "amsgrad": lambda m: m.amsgrad(1e-2),
+    "amsgrad, not corrected": lambda m: m.amsgrad(1e-2, 0.9, 0.99, 1e-3, 1e-4, None, False, False),
+    "adagrad": lambda m: m.adagrad(0.1),
+    "rmsprop": lambda m: m.rmsprop(1e-2),
+    "rmsprop, eps outside": lambda m: m.rmsprop(decay, 0.99, 1e-4, 1.0, False, False, 0.5, True),
+    "rmsprop, centered": lambda m: m.rmsprop(
+        1e-2, initial_scale=1.0, centered=True, momentum=0.5, bias_correction=True
+    ),
+    "adadelta": lambda m: m.adadelta(1.0, weight_decay=0.1, weight_decay_mask=KERNEL),
+    "lion": lambda m: m.lion(1e-2, weight_decay=0.1, mask=KERNEL),
+    "lamb": lambda m: m.lamb(1e-2, weight_decay=0.1, mask=KERNEL),
+    "muon": lambda m: m.muon(1e-2, weight_decay=0.1),
+    "muon, other options": lambda m: m.muon(
+        1e-2,
+        [(3.0, -3.0, 1.0)] * 2,
+        2,
+        nesterov=False,
+        adaptive=True,
+        adam_learning_rate=decay,
+        consistent_rms=0.2,
+    ),
+    "schedule_free": lambda m: m.schedule_free(m.sgd(0.1), 0.1),
+    "schedule_free, warm-up": lambda m: m.schedule_free(
+        m.adam(1e-2, 0.0), lambda count: jnp.minimum(1e-3 * count, 1e-2), 0.95, 1.0
+    ),
+    "lookahead": lambda m: m.lookahead(m.sgd(0.1, 0.9), 5, 0.5),
+    "lookahead, reset": lambda m: m.lookahead(m.sgd(0.1, 0.9), 3, 0.8, True),
+    "multi_steps": lambda m: m.multi_steps(m.adam(1e-2), 3),
+    "multi_steps, sum": lambda m: m.multi_steps(m.sgd(0.1), lambda n: 1 + n % 4, False),
+    "skip_not_finite": lambda m: m.skip_not_finite(m.sgd(0.1), 9),
+    "ema": lambda m: m.chain(m.ema(0.9), m.scale(-0.1)),
+    "ema, not debiased": lambda m: m.chain(m.ema(0.9, False), m.scale(-0.1)),
+    "clip_by_global_norm": lambda m: m.chain(m.clip_by_global_norm(2.5), m.sgd(0.1)),
+    "weight decay": lambda m: m.chain(m.add_decayed_weights(0.01, KERNEL), m.sgd(decay)),
+    "masked": lambda m: m.chain(m.masked(m.ema(0.5), KERNEL), m.sgd(0.1)),
+    "freeze": lambda m: m.chain(m.sgd(0.1), m.freeze(KERNEL)),
+    "partition": lambda m: m.partition(
+        {"k": m.sgd(0.1), "b": m.set_to_zero()}, {"kernel": "k", "bias": "b"}
+    ),
+}
+
+
+# what looks at one array at a time is followed on one, to compile less
+WITH_BIAS = ("adamw", "adadelta", "lion", "lamb", "muon", "clip_by_global_norm", "weight decay")
+WITH_BIAS += ("skip_not_finite", "masked", "freeze", "partition")
+
+
+def not_finite_for(gradients):
+    """Every seventh gradient is NaN or infinite somewhere."""
+
+    def poison(g):
+        g = g.at[3::7, ..., :1].set(jnp.nan)
+        return g.at[6::35].set(jnp.inf)
+
+    return jax.tree.map(poison, gradients)
+
+
+def long_run(pairs, params, gradients):
+    """Of each pair of optimizers the params and updates of every step, in one program."""
+    poisoned = not_finite_for(gradients) if "skip_not_finite" in pairs else gradients
+
+    def seen_by(name, tree):
+        return tree if "kernel" not in tree or name in WITH_BIAS else {"kernel": tree["kernel"]}
+
+    def step(carry, gradients):
+        new, out = {}, {}
+        for name, optimizers in pairs.items():
+            given = seen_by(name, gradients[name == "skip_not_finite"])
+            new[name], out[name] = zip(
+                *(
+                    step_of(module, optimizer, old, given)
+                    for module, optimizer, old in zip(
+                        (optim, optax), optimizers, carry[name], strict=True
+                    )
+                ),
+                strict=True,
+            )
+        # optax's states change their dtypes here and there
+        return jax.tree.map(lambda a, b: a.astype(b.dtype), new, carry), out
+
+    @jax.jit
+    def run(params, gradients):
+        start = {
+            name: tuple((mine, optimizer.init(mine)) for optimizer in optimizers)
+            for name, optimizers in pairs.items()
+            for mine in [seen_by(name, params)]
+        }
+        return jax.lax.scan(step, start, gradients)[1]
+
+    return run(params, (gradients, poisoned))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.complex64])
+def test_500_steps(dtype):
+    params = {"kernel": jnp.full((2, 3), 0.5, dtype), "bias": jnp.ones(3, dtype)}
+    gradients = gradients_for(params, LONG)
+    theirs = optax_for(dtype)
+    pairs = {name: (make(optim), make(theirs)) for name, make in LONG_RUNS.items()}
+    pairs |= {name: (make(optim, name), make(optax, name)) for name in OPTIMIZERS}
+    if dtype == jnp.complex64:
+        del pairs["adadelta"]  # squares complex gradients: test_adadelta_of_complex_params
+    if dtype == jnp.bfloat16:  # sums in bfloat16: test_schedule_free_in_bfloat16
+        del pairs["schedule_free"], pairs["schedule_free, warm-up"]
+    results = long_run(pairs, params, gradients)
+    far = {name: distance(*pair) for name, pair in results.items()}
+    # In bfloat16 the order of a few operations shows in the update, and adds up in the params.
+    tolerance = {2: (2**-5, 2**-6), 4: (1e-6, 2e-6)}[jnp.finfo(dtype).dtype.itemsize]
+    # muon's iterations amplify roundings; schedule_free's updates are differences of params
+    wider = {"muon": 10, "muon, other options": 10, "schedule_free, warm-up": 100}
+    for name, (in_params, in_updates) in far.items():
+        assert in_params <= tolerance[0] * min(wider.get(name, 1), 10), (name, in_params)
+        assert in_updates <= tolerance[1] * wider.get(name, 1), (name, in_updates)
+
+
+def distance(ours, theirs):
+    """Of params and of updates: the largest difference over the largest number."""
+    distances = []
+    for a, b in zip(ours, theirs, strict=True):
+        assert jax.tree.map(jax.typeof, a) == jax.tree.map(jax.typeof, b)
+        a, b = (
+            np.concatenate([np.asarray(x, complex).ravel() for x in jax.tree.leaves(tree)])
+            for tree in (a, b)
+        )
+        distances.append(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-30))
+    return distances
+
+
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        *[(name, "scan") for name in OPTIMIZERS],
         *[(name, "eager") for name in ("sgd", "momentum, schedule", "Nesterov", "adam", "Nadam")],
         *[(name, "jit") for name in ("Nesterov", "adam, schedule")],
     ],
@@ -105,23 +276,20 @@ def test_same_trajectory(name, how):
     )
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_same_trajectory_in_double_precision(name):
+def test_double_precision():
     with jax.enable_x64(True):
         params = {"x": jnp.ones((2, 3)), "z": jnp.array([1j]), "single": jnp.ones(2, jnp.float32)}
-        assert [str(x.dtype) for x in jax.tree.leaves(params)] == [
-            "float32",
-            "float64",
-            "complex128",
-        ]
-        gradients = gradients_for(params, STEPS)
-        assert_close(
-            trajectory(optim, make(optim, name), params, gradients, "scan"),
-            trajectory(optax, make(optax, name), params, gradients, "scan"),
-        )
+        dtypes = [str(x.dtype) for x in jax.tree.leaves(params)]
+        assert dtypes == ["float32", "float64", "complex128"]
+        pairs = {name: (make(optim, name), make(optax, name)) for name in OPTIMIZERS}
+        results = long_run(pairs, params, gradients_for(params, STEPS))
+    for name, both in results.items():
+        doubles = jax.tree.map(lambda x: x if x.dtype.itemsize > 4 else None, both)
+        assert max(distance(*doubles)) <= 1e-12, name
+        assert max(distance(*both)) <= 1e-6, name
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(params=trees, name=st.sampled_from(sorted(OPTIMIZERS)), seed=st.integers(0, 2**32 - 1))
 def test_same_trajectory_on_random_trees(params, name, seed):
     gradients = gradients_for(params, STEPS, seed)
@@ -149,22 +317,23 @@ def test_same_trajectory_with_accumulators_of_another_dtype(function, argument, 
     assert getattr(ours.init(params), slot)["w"].dtype == dtype
 
 
-@pytest.mark.parametrize("rate", [jnp.array(0.1), np.float32(0.1)])
-def test_learning_rate_in_an_array(rate):
+def test_learning_rate_in_an_array():
     """As a Python float: unlike optax's, the updates of bfloat16 params stay bfloat16."""
     params = every_kind()
-    gradients = gradients_for(params, STEPS)
-    assert_close(
-        trajectory(optim, optim.sgd(rate), params, gradients, "scan"),
-        trajectory(optax, optax.sgd(float(rate)), params, gradients, "scan"),
-    )
+    pairs = {
+        str(type(rate)): (optim.sgd(rate), optax.sgd(0.1))
+        for rate in (jnp.array(0.1), np.float32(0.1))
+    }
+    assert len(pairs) == 2
+    for ours, theirs in long_run(pairs, params, gradients_for(params, STEPS)).values():
+        assert_close(ours, theirs)
 
 
 def test_traced_learning_rates():
     """One run for each of several rates, in one vmap."""
     params = {"w": jnp.ones((2, 3)), "b": jnp.zeros(3, jnp.bfloat16)}
     gradients = gradients_for(params, STEPS)
-    rates = [0.001, 0.1, 1.0]
+    rates = [0.001, 1.0]
 
     def run(rate):
         return trajectory(optim, optim.adam(rate), params, gradients, "scan")

@@ -260,3 +260,218 @@ def test_algorithm_that_forgets_a_slot():
     optimizer = optim.lift(lambda g, a, b: (g, a), State, slots=slots)
     with pytest.raises(ValueError, match="returned 2 values, expected the update and 2 slots"):
         optimizer.update(PARAMS, optimizer.init(PARAMS))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optim.momentum(0.1, -0.5, "steps"), r"momentum must be .* got -0.5"),
+        (
+            lambda: optim.momentum(0.1, 0.5, "B"),
+            "form must be 'gradients', 'steps' or 'increments'",
+        ),
+        (lambda: optim.nesterov(0.1, 0.5, "ahead"), "form must be 'shifted' or 'look-ahead', got"),
+        (lambda: optim.nesterov(0.1, np.nan), "momentum must be finite"),
+        (lambda: optim.adagrad(0.1, -1.0), "initial_accumulator_value must be .* got -1"),
+        (lambda: optim.adagrad(0.1, eps=-1.0), "eps must be finite"),
+        (lambda: optim.rmsprop(0.1, 1.0), r"decay must be .* \[0, 1\), got 1"),
+        (lambda: optim.rmsprop(0.1, nesterov=True), "nesterov=True needs a momentum"),
+        (lambda: optim.adadelta(0.1, 1.5), "rho must be .* got 1.5"),
+        (lambda: optim.adamw(0.1, weight_decay=-0.1), "weight_decay must be .* got -0.1"),
+        (lambda: optim.adamw(0.1, b1=1.0), "b1 must be finite"),
+        (lambda: optim.amsgrad(0.1, b2=-0.5), "b2 must be finite"),
+        (lambda: optim.lion(0.1, b2=1.0), "b2 must be finite"),
+        (lambda: optim.lion(-0.1), "learning_rate must be finite"),
+        (lambda: optim.lamb(0.1, eps=np.nan), "eps must be finite"),
+        (lambda: optim.muon(0.1, beta=1.0), "beta must be finite"),
+        (lambda: optim.muon(0.1, ns_steps=0), "ns_steps must be at least 1, got 0"),
+        (lambda: optim.muon(0.1, (1.0, 2.0)), r"ns_coeffs must have shape .* got shape \(2,\)"),
+        (lambda: optim.muon(0.1, [(1.0, 2.0, 3.0)]), r"n of at least ns_steps=5, got shape \(1, 3"),
+        (lambda: optim.schedule_free(optim.sgd(0.1), 0.1, b1=0), "b1 must be above 0, got 0"),
+        (lambda: optim.schedule_free(optim.sgd(0.1), -0.1), "learning_rate must be finite"),
+        (lambda: optim.lookahead(optim.sgd(0.1), 0, 0.5), "sync_period must be at least 1, got 0"),
+        (lambda: optim.lookahead(optim.sgd(0.1), 5, -0.5), "slow_step_size must be finite"),
+        (
+            lambda: optim.multi_steps(optim.sgd(0.1), 0),
+            "every_k_schedule must be at least 1, got 0",
+        ),
+        (
+            lambda: optim.skip_not_finite(optim.sgd(0.1), -1),
+            "max_consecutive_errors must be at lea",
+        ),
+        (lambda: optim.ema(1.0), "decay must be finite"),
+        (lambda: optim.params_ema(-0.1), "decay must be finite"),
+        (lambda: optim.clip(-1.0), "max_delta must be finite"),
+        (lambda: optim.clip_by_norm(np.inf), "max_norm must be finite"),
+        (lambda: optim.clip_by_global_norm(np.nan), "max_norm must be finite"),
+        (lambda: optim.add_decayed_weights(-1.0), "weight_decay must be finite"),
+    ],
+)
+def test_numbers_of_the_others(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: optim.adamw(0.1, weight_decay="much"), "weight_decay must be a real number"),
+        (lambda: optim.multi_steps(optim.sgd(0.1), 2.5), "must be a whole number, got 2.5"),
+        (lambda: optim.multi_steps(0.1, 2), "opt is 0.1, not a transformation"),
+        (lambda: optim.lookahead(optim.sgd, 2, 0.5), "fast_optimizer is <function sgd .* not a t"),
+        (lambda: optim.schedule_free(None, 0.1), "base_optimizer is None, not a transformation"),
+        (lambda: optim.skip_not_finite("sgd", 1), "inner is 'sgd', not a transformation"),
+        (lambda: optim.masked(None, True), "inner is None, not a transformation"),
+        (lambda: optim.by_path({"**": 0.1}), r"the transformation of '\*\*' is 0.1, not a transf"),
+    ],
+)
+def test_what_is_no_number_and_no_transformation(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+NEED_PARAMS = [
+    optim.adamw(0.1),
+    optim.lion(0.1),
+    optim.lamb(0.1),
+    optim.muon(0.1),
+    optim.adadelta(0.1),
+    optim.add_decayed_weights(0.1),
+    optim.params_ema(0.9),
+    optim.lookahead(optim.sgd(0.1), 2, 0.5),
+    optim.schedule_free(optim.sgd(0.1), 0.1),
+]
+
+
+@pytest.mark.parametrize("optimizer", NEED_PARAMS)
+def test_params_that_were_not_passed(optimizer):
+    with pytest.raises(
+        ValueError, match=r"needs the params.*call update\(gradients, state, params\)"
+    ):
+        optimizer.update(PARAMS, optimizer.init(PARAMS))
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (
+            "**/weight",
+            ValueError,
+            r"no leaf matches '\*\*/weight': the paths are dense/bias, dense/",
+        ),
+        ({"dense": True}, ValueError, "but 'scale' is in the params and not in the mask"),
+        (
+            {"dense": {"kernel": True}, "scale": True},
+            ValueError,
+            "'dense/bias' is in the params and",
+        ),
+        ({"dense": True, "scale": {"x": True}}, ValueError, "but 'scale' is in the params and not"),
+        (
+            {"dense": 0, "scale": True},
+            TypeError,
+            "leaf 'dense/bias' of the mask is 0, expected True",
+        ),
+        (lambda params: params, TypeError, "leaf 'dense/bias' of the mask is .*, expected True or"),
+    ],
+)
+def test_masks(mask, error, message):
+    for optimizer in (optim.adamw(0.1, mask=mask), optim.masked(optim.sgd(0.1), mask)):
+        with pytest.raises(error, match=message):
+            optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
+
+
+def test_labels_and_patterns():
+    with pytest.raises(ValueError, match="leaf 'scale' has the label 'b', expected one of 'a'"):
+        optim.partition({"a": optim.sgd(0.1)}, {"dense": "a", "scale": "b"}).init(PARAMS)
+    with pytest.raises(ValueError, match=r"labels must be .* 'scale' is in the params and not in"):
+        optim.partition({"a": optim.sgd(0.1)}, {"dense": "a"}).init(PARAMS)
+    with pytest.raises(ValueError, match=r"no pattern matches 'scale': add a last one, '\*\*'"):
+        optim.by_path({"dense/*": optim.sgd(0.1)}).init(PARAMS)
+    with pytest.raises(ValueError, match="no leaf matches 'conv/kernel': the paths are dense/bias"):
+        optim.by_path({"conv/kernel": optim.sgd(0.1), "**": optim.sgd(0.1)}).init(PARAMS)
+
+
+OTHER_PARAMS = {"dense": {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(5)}, "scale": jnp.ones(())}
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optim.adagrad(0.1),
+        optim.amsgrad(0.1),
+        optim.adamw(0.1),
+        optim.lion(0.1),
+        optim.muon(0.1),
+        optim.multi_steps(optim.sgd(0.1), 2),
+        optim.lookahead(optim.sgd(0.1), 2, 0.5),
+        optim.schedule_free(optim.sgd(0.1), 0.1),
+        optim.skip_not_finite(optim.adam(0.1), 2),
+        optim.params_ema(0.9),
+        optim.by_path({"dense/*": optim.adam(0.1), "**": optim.sgd(0.1)}),
+    ],
+)
+def test_state_of_another_model(optimizer):
+    with pytest.raises(
+        ValueError, match=r"do not match .*leaf \['dense'\]\['kernel'\] is float32\["
+    ):
+        optimizer.update(PARAMS, optimizer.init(OTHER_PARAMS), PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (optim.adamw(0.1), "AdamState"),
+        (optim.lookahead(optim.sgd(0.1), 2, 0.5), "LookaheadState"),
+        (optim.schedule_free(optim.sgd(0.1), 0.1), "ScheduleFreeState"),
+        (optim.multi_steps(optim.sgd(0.1), 2), "MultiStepsState"),
+        (optim.skip_not_finite(optim.sgd(0.1), 2), "SkipNotFiniteState"),
+        (optim.masked(optim.sgd(0.1), True), "MaskedState"),
+        (optim.partition({"a": optim.sgd(0.1)}, "a"), "PartitionState"),
+        (optim.clip_by_global_norm(1.0), "EmptyState"),
+    ],
+)
+def test_state_of_another_kind_of_optimizer(optimizer, expected):
+    with pytest.raises(TypeError, match=f"must be the {expected} .* got a SGDState"):
+        optimizer.update(PARAMS, optim.sgd(0.1).init(PARAMS), PARAMS)
+
+
+def test_state_of_other_groups():
+    state = optim.partition({"a": optim.sgd(0.1)}, "a").init(PARAMS)
+    with pytest.raises(ValueError, match="state is that of groups 'a', expected 'b'"):
+        optim.partition({"b": optim.sgd(0.1)}, "b").update(PARAMS, state, PARAMS)
+
+
+def test_schedule_free_eval_params():
+    state = optim.schedule_free(optim.sgd(0.1), 0.1).init(OTHER_PARAMS)
+    with pytest.raises(ValueError, match=r"state's z: leaf \['dense'\]\['kernel'\]"):
+        optim.schedule_free_eval_params(state, PARAMS)
+    with pytest.raises(TypeError, match="must be the ScheduleFreeState"):
+        optim.schedule_free_eval_params(optim.sgd(0.1).init(PARAMS), PARAMS)
+
+
+def test_look_ahead_with_the_velocity_of_other_params():
+    with pytest.raises(ValueError, match=r"\['dense'\]\['kernel'\] is float32\[3,4\] in the veloc"):
+        optim.look_ahead(PARAMS, OTHER_PARAMS, 0.9)
+
+
+def test_clip_of_complex_numbers():
+    z = {"z": jnp.ones(2, jnp.complex64)}
+    with pytest.raises(
+        TypeError, match="cannot order complex64 updates: take clip_by_norm"
+    ) as error:
+        optim.clip(1.0).update(z, optim.EmptyState())
+    assert error.value.__notes__ == ["in the update of leaf ['z']"]
+
+
+def test_muon_of_a_vector():
+    params = {"v": jnp.ones(3)}
+    optimizer = optim.muon(0.1, matrices="v")
+    with pytest.raises(ValueError, match=r"two axes or more, got shape \(3,\)") as error:
+        optimizer.update(params, optimizer.init(params), params)
+    assert error.value.__notes__ == ["in the update of leaf ['v']"]
+
+
+def test_decay_by_a_schedule_that_returns_no_number():
+    optimizer = optim.adamw(0.1, weight_decay=lambda count: jnp.ones(2))
+    with pytest.raises(ValueError, match="weight decay's schedule returned must be a scalar"):
+        optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)

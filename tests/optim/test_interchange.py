@@ -121,6 +121,75 @@ def test_extra_arguments_reach_those_that_take_them(outer):
         descend(ours)
 
 
+def descend_all(optimizers, steps=4):
+    """Params of each after some steps on `loss`, all in one program."""
+
+    @jax.jit
+    def step(carry):
+        out = []
+        for optimizer, (params, state) in zip(optimizers, carry, strict=True):
+            value, gradients = jax.value_and_grad(loss)(params)
+            updates, state = optimizer.update(gradients, state, params, value=value)
+            out.append((optim.apply_updates(params, updates), state))
+        return out
+
+    carry = [(PARAMS, optimizer.init(PARAMS)) for optimizer in optimizers]
+    for _ in range(steps):
+        carry = step(carry)
+    return [params for params, _ in carry]
+
+
+def test_new_ones_in_chains_and_wrappers_of_either():
+    """Each line mixes funcnn's and optax's; the last is optax's alone. `value` goes through all."""
+    contrib, extra = optax.contrib, optax.with_extra_args_support
+    mask = {"w": True, "b": False}
+    alike = [
+        (
+            optax.chain(optim.clip(1.0), optim.adamw(0.1, mask=mask)),
+            optim.chain(optax.clip(1.0), optim.adamw(0.1, mask="w")),
+            optax.chain(optax.clip(1.0), optax.adamw(0.1, mask=mask)),
+        ),
+        (
+            optim.skip_not_finite(optax.lamb(0.1), 3),
+            optax.apply_if_finite(optim.lamb(0.1), 3),
+            optax.lamb(0.1),
+        ),
+        (
+            optim.multi_steps(optax.adamw(0.1), 2),
+            optax.MultiSteps(optim.adamw(0.1), 2).gradient_transformation(),
+            optax.MultiSteps(optax.adamw(0.1), 2).gradient_transformation(),
+        ),
+        (
+            optim.schedule_free(optax.sgd(0.1), 0.1),
+            contrib.schedule_free(optim.sgd(0.1), 0.1),
+            contrib.schedule_free(optax.sgd(0.1), 0.1),
+        ),
+        (
+            optim.partition({"w": optax.lion(0.1), "b": optim.rmsprop(0.1)}, {"w": "w", "b": "b"}),
+            optim.by_path({"w": optim.lion(0.1), "**": optax.rmsprop(0.1)}),
+            optax.partition({"w": optim.lion(0.1), "b": optax.rmsprop(0.1)}, {"w": "w", "b": "b"}),
+        ),
+        (
+            optim.lookahead(optim.chain(optax.polyak_sgd(0.1)), 9, 0.5),
+            optim.masked(optax.chain(optim.scale(1.0), optax.polyak_sgd(0.1)), True),
+            optax.chain(optim.multi_steps(optax.polyak_sgd(0.1), 1)),
+            optax.chain(optim.skip_not_finite(optax.polyak_sgd(0.1), 1)),
+            optax.polyak_sgd(0.1),
+        ),
+        (
+            optax.inject_hyperparams(optim.adamw)(optim.linear_schedule(0.1, 0.0, 9), b1=0.8),
+            optax.inject_hyperparams(optax.adamw)(optax.linear_schedule(0.1, 0.0, 9), b1=0.8),
+        ),
+    ]
+    after = iter(descend_all([extra(t) for line in alike for t in line]))
+    for line in alike:
+        *mixed, plain = [next(after) for _ in line]
+        assert all(np.all(plain[name] != PARAMS[name]) for name in plain)
+        for params in mixed:
+            for name in params:
+                np.testing.assert_allclose(params[name], plain[name], rtol=2e-6)
+
+
 def test_optax_finds_the_fields_of_the_state():
     optimizer = optim.chain(optax.clip(1.0), optim.adam(0.25))
     state = optimizer.init(PARAMS)

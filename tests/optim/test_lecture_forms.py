@@ -157,3 +157,134 @@ def test_nadam_without_bias_correction():
     update, _ = optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)))
     # m = 2, v = 4; the look-ahead is ½ · 2 + ½ · 4 = 3
     assert float(update) == -1.5
+
+
+@pytest.mark.parametrize("form", ["gradients", "steps", "increments"])
+def test_the_three_forms_of_momentum(form):
+    """Row 32, each deck's own lines, at a rate that changes."""
+    rates, rho = [0.5, 0.25, 1.0, 0.5], 0.5
+    x, v, expected = 8.0, 0.0, []
+    for rate in rates:
+        g = slope(x)
+        if form == "gradients":  # deck B
+            v = rho * v + g
+            x = x - rate * v
+        elif form == "steps":  # deck C
+            v = -rate * g + rho * v
+            x = x + v
+        else:  # deck E
+            v = (rate * g) + (rho * v)
+            x = x - v
+        expected.append(x)
+    schedule = lambda count: jnp.array(rates)[count]
+    optimizer = optim.momentum(schedule, rho, form)
+    assert path(optimizer, slope, jnp.array(8.0), 4).tolist() == expected
+
+
+def test_the_forms_of_momentum_are_the_same_at_a_constant_rate():
+    paths = [
+        path(optim.momentum(0.5, 0.5, form), slope, jnp.array([8.0, -3.0]), 10).tolist()
+        for form in ("gradients", "steps", "increments")
+    ]
+    assert paths[0] == paths[1] == paths[2]
+    assert paths[0] == path(optim.sgd(0.5, 0.5), slope, jnp.array([8.0, -3.0]), 10).tolist()
+
+
+def test_momentum_of_deck_e_is_the_sum_of_the_steps():
+    """Row 32: step(n) + β step(n−1) + β² step(n−2) + …, also where the rate changes."""
+    rates, gradients = [0.5, 0.25, 1.0, 0.5], [8.0, -2.0, 4.0, 16.0]
+    optimizer = optim.momentum(lambda count: jnp.array(rates)[count], 0.5, "increments")
+    state = optimizer.init(jnp.array(0.0))
+    for n, g in enumerate(gradients):
+        update, state = optimizer.update(jnp.array(g), state)
+        steps = [-r * g for r, g in zip(rates, gradients[: n + 1], strict=False)]
+        assert float(update) == sum(0.5**k * s for k, s in enumerate(reversed(steps)))
+
+
+def test_the_two_forms_of_nesterov_momentum():
+    """Row 33: x̃ = x + ρv turns one into the other, on any loss, at any rate; and both are deck B's
+    lines."""
+    rho, rates = 0.75, np.array([0.1, 0.3, 0.02, 0.2, 0.1, 0.4], np.float32)
+    gradient = jax.grad(lambda x: jnp.sum(jnp.cos(x) + 0.25 * x**2) + x[0] * x[1])
+    schedule = lambda count: jnp.asarray(rates)[count]
+    ahead, shifted = (optim.nesterov(schedule, rho, form) for form in ("look-ahead", "shifted"))
+
+    x = x_deck = x_tilde = jnp.array([1.0, -2.0])  # v = 0: the variables begin at the same point
+    v_deck = jnp.zeros(2)
+    state, state_tilde = ahead.init(x), shifted.init(x_tilde)
+    for rate in rates:
+        v_deck = rho * v_deck - rate * gradient(x_deck + rho * v_deck)
+        x_deck = x_deck + v_deck
+
+        g = gradient(optim.look_ahead(x, state.velocity, rho))
+        updates, state = ahead.update(g, state, x)
+        x = optim.apply_updates(x, updates)
+
+        updates, state_tilde = shifted.update(gradient(x_tilde), state_tilde, x_tilde)
+        x_tilde = optim.apply_updates(x_tilde, updates)
+
+        np.testing.assert_allclose(x, x_deck, rtol=1e-5)
+        np.testing.assert_allclose(state_tilde.velocity, state.velocity, rtol=1e-5)
+        np.testing.assert_allclose(x_tilde, x + rho * state.velocity, rtol=1e-5)
+
+
+def test_nesterov_of_sgd_is_the_shifted_form_at_a_constant_rate():
+    start = jnp.array([8.0, -3.0])
+    shifted = path(optim.nesterov(0.25, 0.5), slope, start, 10)
+    assert shifted.tolist() == path(optim.sgd(0.25, 0.5, nesterov=True), slope, start, 10).tolist()
+    plain = path(optim.momentum(0.25, 0.5), slope, start, 10)
+    assert not np.allclose(shifted, plain)
+
+
+def test_adagrad_of_deck_b():
+    """Row 34, the deck's code line by line."""
+    x, grad_squared, expected = np.array([3.0, -0.5], np.float32), np.zeros(2, np.float32), []
+    for _ in range(20):
+        dx = slope(x)
+        grad_squared = grad_squared + dx * dx
+        x = x - 0.1 * dx / (np.sqrt(grad_squared) + 1e-7)
+        expected.append(x)
+    optimizer = optim.adagrad(0.1, 0.0, 1e-7, eps_in_sqrt=False)
+    seen = path(optimizer, slope, jnp.array([3.0, -0.5]), 20)
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+
+
+def test_rmsprop_of_deck_b():
+    """Row 34, the deck's code line by line."""
+    x, grad_squared, expected = np.array([3.0, -0.5], np.float32), np.zeros(2, np.float32), []
+    for _ in range(20):
+        dx = slope(x)
+        grad_squared = 0.75 * grad_squared + (1 - 0.75) * dx * dx
+        x = x - 0.01 * dx / (np.sqrt(grad_squared) + 1e-7)
+        expected.append(x)
+    optimizer = optim.rmsprop(0.01, 0.75, eps=1e-7, eps_in_sqrt=False)
+    seen = path(optimizer, slope, jnp.array([3.0, -0.5]), 20)
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+
+
+def test_what_happens_with_adagrad():
+    """Deck B's questions: steep directions are damped, flat ones accelerated; steps decay to 0."""
+    gradient = jnp.array([100.0, 0.01])
+    adagrad, rmsprop = (
+        np.diff(path(optimizer, lambda x: gradient, jnp.zeros(2), 100), axis=0)
+        for optimizer in (
+            optim.adagrad(1.0, 0.0, 1e-7, eps_in_sqrt=False),
+            optim.rmsprop(1.0, eps=1e-7, eps_in_sqrt=False),
+        )
+    )
+    np.testing.assert_allclose(adagrad[:, 0], adagrad[:, 1], rtol=2e-4)
+    t = np.arange(2, 101)
+    np.testing.assert_allclose(adagrad[:, 0], -1 / np.sqrt(t), rtol=1e-3)
+    np.testing.assert_allclose(rmsprop[-1], -1, rtol=1e-3)  # leaky: its steps do not
+
+
+@pytest.mark.parametrize(("inside", "eps", "expected"), [(True, 48.0, 0.5), (False, 4.0, 0.5)])
+def test_epsilon_of_adagrad_and_rmsprop_inside_and_outside_the_root(inside, eps, expected):
+    """The first step for a gradient of 4 is α · 4 / √(16 + 48), or α · 4 / (√16 + 4)."""
+    g = jnp.array(4.0)
+    for optimizer in (
+        optim.adagrad(1.0, 0.0, eps, eps_in_sqrt=inside),
+        optim.rmsprop(1.0, 0.0, eps, eps_in_sqrt=inside),
+    ):
+        update, _ = optimizer.update(g, optimizer.init(g))
+        np.testing.assert_allclose(update, -expected, rtol=1e-6)

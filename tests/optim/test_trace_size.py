@@ -8,7 +8,7 @@ import pytest
 
 from funcnn import optim
 
-LEAVES = 100
+LEAVES = 20
 
 
 def equations(jaxpr):
@@ -36,6 +36,14 @@ def update_equations(module, make, params):
         lambda module: module.adam(0.1),
         lambda module: module.adam(lambda count: 0.1 / (1 + count)),
         lambda module: module.adam(0.1, nesterov=True),
+        lambda module: module.adamw(0.1),
+        lambda module: module.amsgrad(0.1),
+        lambda module: module.adagrad(0.1),
+        lambda module: module.rmsprop(0.1),
+        lambda module: module.rmsprop(0.1, eps_in_sqrt=False, momentum=0.9),
+        lambda module: module.lion(0.1),
+        lambda module: module.lamb(0.1),
+        lambda module: module.chain(module.clip_by_global_norm(1.0), module.ema(0.9)),
         lambda module: module.scale(0.1),
         lambda module: module.chain(module.scale(0.5), module.scale(0.1)),
     ],
@@ -48,6 +56,14 @@ def update_equations(module, make, params):
         "adam",
         "adam, schedule",
         "Nadam",
+        "adamw",
+        "amsgrad",
+        "adagrad",
+        "rmsprop",
+        "rmsprop, momentum",
+        "lion",
+        "lamb",
+        "clip, ema",
         "scale",
         "chain",
     ],

@@ -1,4 +1,4 @@
-"""The pure functions under the layers: arrays in, arrays out, for use in any script."""
+"""The fully connected layer's function."""
 
 import math
 

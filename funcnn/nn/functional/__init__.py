@@ -1,0 +1,34 @@
+"""The pure functions under the layers: arrays in, arrays out, for use in any script."""
+
+from funcnn.nn.functional.activations import leaky_relu as leaky_relu
+from funcnn.nn.functional.activations import maxout as maxout
+from funcnn.nn.functional.activations import perceptron as perceptron
+from funcnn.nn.functional.activations import step as step
+from funcnn.nn.functional.attention import attention as attention
+from funcnn.nn.functional.attention import attention_weights as attention_weights
+from funcnn.nn.functional.convolution import conv as conv
+from funcnn.nn.functional.convolution import conv_transpose as conv_transpose
+from funcnn.nn.functional.dropout import dropout as dropout
+from funcnn.nn.functional.dropout import stochastic_depth as stochastic_depth
+from funcnn.nn.functional.embedding import embedding as embedding
+from funcnn.nn.functional.linear import dense as dense
+from funcnn.nn.functional.normalization import batch_moments as batch_moments
+from funcnn.nn.functional.normalization import batch_norm as batch_norm
+from funcnn.nn.functional.normalization import group_norm as group_norm
+from funcnn.nn.functional.normalization import layer_norm as layer_norm
+from funcnn.nn.functional.normalization import rms_norm as rms_norm
+from funcnn.nn.functional.pooling import avg_pool as avg_pool
+from funcnn.nn.functional.pooling import fractional_max_pool as fractional_max_pool
+from funcnn.nn.functional.pooling import fractional_regions as fractional_regions
+from funcnn.nn.functional.pooling import global_avg_pool as global_avg_pool
+from funcnn.nn.functional.pooling import global_max_pool as global_max_pool
+from funcnn.nn.functional.pooling import max_pool as max_pool
+from funcnn.nn.functional.positions import rotary as rotary
+from funcnn.nn.functional.positions import sinusoidal_positions as sinusoidal_positions
+from funcnn.nn.functional.recurrent import gru as gru
+from funcnn.nn.functional.recurrent import gru_cell as gru_cell
+from funcnn.nn.functional.recurrent import length_mask as length_mask
+from funcnn.nn.functional.recurrent import lstm as lstm
+from funcnn.nn.functional.recurrent import lstm_cell as lstm_cell
+from funcnn.nn.functional.recurrent import rnn as rnn
+from funcnn.nn.functional.recurrent import rnn_cell as rnn_cell
