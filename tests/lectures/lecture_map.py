@@ -46,13 +46,16 @@ ROWS = (
     Row(1, "perceptron", "A D E", (NN + "perceptron",)),
     Row(2, "logistic unit and its decision boundary", "A", (NN + "dense", "jax.nn.sigmoid")),
     Row(3, "three logistic units combined", "A", (NN + "serial", NN + "dense")),
-    Row(4, "gates: AND, OR, NAND, XOR", "D E", (NN + "perceptron", NN + "serial")),
+    Row(4, "gates: AND, OR, NAND, XOR", "D E", (NN + "perceptron", NN + "serial"), ("xor.py",)),
     Row(5, "universal approximation by towers", "A", (NN + "serial", "jax.nn.sigmoid")),
     Row(
         6,
         "linear, logistic and softmax regression; templates",
         "A B C",
-        (NN + "dense", LOSSES + "softmax_cross_entropy", LOSSES + "sigmoid_binary_cross_entropy"),
+        tuple(
+            NN + "models." + name
+            for name in ("linear", "logistic_regression", "softmax_regression")
+        ),
         ("mnist.py",),
         ("tests/test_examples.py::test_linear_classifier",),
     ),
@@ -62,15 +65,16 @@ ROWS = (
         "a circle learned by gradient descent",
         "D",
         ("funcnn.grad", LOSSES + "sigmoid_binary_cross_entropy"),
+        ("circle.py",),
     ),
     Row(
         9,
         "multilayer perceptron, all z and a",
         "A B C D E",
-        (NN + "serial", NN + "intermediates"),
+        (NN + "models.mlp", NN + "serial", NN + "intermediates"),
         ("digits.py", "mnist.py"),
     ),
-    Row(10, "any directed acyclic graph", "B C", (NN + "dag",)),
+    Row(10, "any directed acyclic graph", "B C", (NN + "dag",), ("random_wiring.py",)),
     Row(11, "model size", "A", (NN + "count_parameters", NN + "summary"), ("mnist.py",)),
     Row(
         12,
@@ -150,7 +154,13 @@ ROWS = (
         (NN + "batch_norm", NN + "residual"),
         missing="gradient sizes by layer",
     ),
-    Row(30, "random search, following the slope", "B", (OPTIM + "random_search", OPTIM + "sgd")),
+    Row(
+        30,
+        "random search, following the slope",
+        "B",
+        (OPTIM + "random_search", OPTIM + "sgd"),
+        ("optimizers.py",),
+    ),
     Row(
         31,
         "gradient descent: full batch, one example, minibatch",
@@ -181,6 +191,7 @@ ROWS = (
         "optimizers on hard surfaces",
         "B",
         (OPTIM + "sgd", OPTIM + "momentum", OPTIM + "adam"),
+        ("optimizers.py",),
     ),
     Row(
         38,
@@ -193,6 +204,7 @@ ROWS = (
         "two-layer network in twenty lines",
         "B D",
         ("funcnn.value_and_grad", LOSSES + "squared_error"),
+        ("twenty_lines.py",),
     ),
     Row(
         40,
@@ -249,7 +261,10 @@ ROWS = (
         "A E",
         tuple(
             NN + name
-            for name in ("conv", "max_pool", "avg_pool", "batch_norm", "residual", "summary")
+            for name in (
+                *("conv", "max_pool", "avg_pool", "batch_norm", "residual", "summary"),
+                *("models.small_cnn", "models.small_resnet"),
+            )
         ),
     ),
     Row(

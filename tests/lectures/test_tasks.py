@@ -124,7 +124,8 @@ def test_row_44_receptive_field():
         """What moves an output; the brightest in a window is at its lower right, or upper left."""
         image = sign * jnp.add.outer(jnp.arange(24.0), jnp.arange(24.0))[None, :, :, None]
         weights = jax.tree.map(lambda w: jnp.abs(w) + 0.1, params)
-        return jax.grad(lambda x: model(weights, x)[0, 6, 6, 0])(image)[0, :, :, 0] != 0
+        slope = jax.jit(jax.grad(lambda x: model(weights, x)[0, 6, 6, 0]))
+        return slope(image)[0, :, :, 0] != 0
 
     rows, columns = np.nonzero(seen(1) | seen(-1))
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (10, 10)

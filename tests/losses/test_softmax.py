@@ -131,7 +131,10 @@ def test_jit_vmap_forward_mode_and_the_hessian():
             by_columns = jax.vmap(loss, in_axes=(1, 1 if y.ndim > 1 else 0))
             values = loss(logits, y), jax.vmap(loss)(logits, y), by_columns(logits.T, y.T)
             found.append((values, jax.jacfwd(loss)(logits, y), jax.jacrev(loss)(logits, y)))
-        hessians = [jax.hessian(loss)(logits[0], y[0]) for (loss, _), y in zip(cases[:2], ys)]
+        hessians = [
+            jax.hessian(loss)(logits[0], y[0])
+            for (loss, _), y in zip(cases[:2], ys[:2], strict=True)
+        ]
         return found, hessians
 
     found, hessians = everything(logits, *(y for _, y in cases))

@@ -85,9 +85,12 @@ def test_what_is_masked_is_not_seen():
 def test_dropout_of_weights_by_hand():
     q, k, v = (x_of(BATCH, TIME, HEADS, 2, seed=seed) for seed in range(3))
 
+    mask, causal = np.array([True, False, True]), np.tri(TIME, dtype=bool)
+
     @jax.jit
     def run(q, k, v):
         weights = nn.functional.attention_weights(q, k, is_causal=True)
+        both = nn.functional.attention_weights(q, k, mask, is_causal=True)
         dropped = nn.functional.dropout(weights, 0.5, KEY)
         expected = jnp.einsum("bhqk,bkhd->bqhd", dropped, v)
         attend = lambda **options: nn.functional.attention(q, k, v, is_causal=True, **options)
@@ -95,6 +98,8 @@ def test_dropout_of_weights_by_hand():
             (attend(dropout_rate=0.5, dropout_key=KEY), expected),
             (attend(), jnp.einsum("bhqk,bkhd->bqhd", weights, v)),
             (attend(dropout_rate=0.5), attend()),
+            (attend(mask=mask), nn.functional.attention(q, k, v, mask & causal)),
+            (jnp.einsum("bhqk,bkhd->bqhd", both, v), attend(mask=mask)),
         )
 
     for result, expected in run(q, k, v):
@@ -178,6 +183,20 @@ def test_rotary_products_depend_on_the_distance_alone():
         [nn.functional.rotary(x[:, t : t + 1], jnp.array([t]))[:, 0] for t in range(TIME)], 1
     )
     np.testing.assert_allclose(turned, by_position, rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_with_rotary_positions_knows_distances_alone():
+    x = x_of(BATCH, TIME, FEATURES)
+
+    def shifted(by):
+        turn = lambda a: nn.functional.rotary(a, jnp.arange(TIME) + by)
+        return nn.multi_head_attention(HEADS, positions=turn)
+
+    params = random_params(shifted(0), x)
+    run = jax.jit(lambda: [shifted(0)(params, x), shifted(7)(params, x), LAYER(params, x)])
+    near, far, without = run()
+    np.testing.assert_allclose(near, far, rtol=1e-3, atol=1e-3)
+    assert jnp.abs(near - without).max() > 0.1
 
 
 def test_a_transformer_block_is_the_formula():
