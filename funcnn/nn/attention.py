@@ -60,9 +60,11 @@ def multi_head_attention(
     >>> import jax, jax.numpy as jnp
     >>> layer = multi_head_attention(4, is_causal=True)
     >>> x = jnp.ones((2, 5, 8))
-    >>> params, state = layer.init(jax.random.key(0), x)
-    >>> params["query"]["kernel"].shape, params["out"]["kernel"].shape, layer(params, x).shape
-    ((8, 4, 2), (4, 2, 8), (2, 5, 8))
+    >>> params, state = jax.eval_shape(layer.init, jax.random.key(0), x)
+    >>> params["query"]["kernel"].shape, params["out"]["kernel"].shape
+    ((8, 4, 2), (4, 2, 8))
+    >>> jax.eval_shape(layer, params, x).shape
+    (2, 5, 8)
     """
     num_heads = expect_number("multi_head_attention", "num_heads", num_heads, "8")
     expect_rate("multi_head_attention", dropout_rate)

@@ -71,9 +71,10 @@ def parallel(*layers: LayerLike, **named: LayerLike) -> Layer:
     >>> from funcnn import nn
     >>> towers = nn.parallel(pixels=nn.serial(nn.flatten, nn.dense(8)), age=nn.dense(2))
     >>> x = {"pixels": jnp.ones((5, 28, 28)), "age": jnp.ones((5, 1))}
-    >>> params, state = towers.init(jax.random.key(0), x)
-    >>> jax.tree.map(jnp.shape, towers(params, x))
-    {'age': (5, 2), 'pixels': (5, 8)}
+    >>> params, state = jax.eval_shape(towers.init, jax.random.key(0), x)
+    >>> y = jax.eval_shape(towers, params, x)
+    >>> y["pixels"].shape, y["age"].shape
+    ((5, 8), (5, 2))
     """
     parts = parts_of("parallel", layers, named)
 
@@ -97,9 +98,10 @@ def branch(*layers: LayerLike, **named: LayerLike) -> Layer:
     >>> import jax, jax.numpy as jnp
     >>> from funcnn import nn
     >>> heads = nn.branch(digit=nn.dense(10), is_even=nn.dense(1))
-    >>> params, state = heads.init(jax.random.key(0), jnp.ones((5, 30)))
-    >>> jax.tree.map(jnp.shape, heads(params, jnp.ones((5, 30))))
-    {'digit': (5, 10), 'is_even': (5, 1)}
+    >>> params, state = jax.eval_shape(heads.init, jax.random.key(0), jnp.ones((5, 30)))
+    >>> y = jax.eval_shape(heads, params, jnp.ones((5, 30)))
+    >>> y["digit"].shape, y["is_even"].shape
+    ((5, 10), (5, 1))
     """
     return _branches("branch", parts_of("branch", layers, named))
 
@@ -162,8 +164,8 @@ def residual(layer: LayerLike, shortcut: LayerLike | None = None) -> Layer:
     >>> import jax, jax.numpy as jnp
     >>> from funcnn import nn
     >>> block = nn.residual(nn.serial(nn.dense(8), jax.nn.relu), shortcut=nn.dense(8))
-    >>> params, state = block.init(jax.random.key(0), jnp.ones((5, 3)))
-    >>> block(params, jnp.ones((5, 3))).shape
+    >>> params, state = jax.eval_shape(block.init, jax.random.key(0), jnp.ones((5, 3)))
+    >>> jax.eval_shape(block, params, jnp.ones((5, 3))).shape
     (5, 8)
     >>> nn.residual(nn.dense(8)).init(jax.random.key(0), jnp.ones((5, 3)))
     Traceback (most recent call last):

@@ -63,8 +63,8 @@ def rnn(
     >>> import jax, jax.numpy as jnp
     >>> layer = rnn(4, returns="last")
     >>> x, lengths = jnp.ones((5, 3, 2)), jnp.array([1, 2, 3, 3, 0])
-    >>> params, state = layer.init(jax.random.key(0), (x, lengths))
-    >>> layer(params, (x, lengths)).shape
+    >>> params, state = jax.eval_shape(layer.init, jax.random.key(0), (x, lengths))
+    >>> jax.eval_shape(layer, params, (x, lengths)).shape
     (5, 4)
     """
     run = partial(functional.rnn, activation=activation)
@@ -90,11 +90,12 @@ def lstm(
 
     >>> import jax, jax.numpy as jnp
     >>> layer = lstm(4, returns="outputs and carry")
-    >>> params, state = layer.init(jax.random.key(0), jnp.ones((5, 3, 2)))
-    >>> y, carry = layer(params, jnp.ones((5, 3, 2)))
-    >>> y, carry = layer(params, (jnp.ones((5, 3, 2)), None, carry))
-    >>> y.shape, jax.tree.map(jnp.shape, carry)
-    ((5, 3, 4), ((5, 4), (5, 4)))
+    >>> x = jnp.ones((5, 3, 2))
+    >>> params, state = jax.eval_shape(layer.init, jax.random.key(0), x)
+    >>> y, carry = jax.eval_shape(layer, params, x)
+    >>> y, (c, h) = jax.eval_shape(layer, params, (x, None, carry))
+    >>> y.shape, c.shape, h.shape
+    ((5, 3, 4), (5, 4), (5, 4))
     """
     inits = kernel_init, recurrent_kernel_init, bias_init
     return _recurrent("lstm", functional.lstm, 4, features, returns, reverse, inits)
@@ -117,9 +118,9 @@ def gru(
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014.
 
     >>> import jax, jax.numpy as jnp
-    >>> layer = gru(4)
-    >>> params, state = layer.init(jax.random.key(0), jnp.ones((5, 3, 2)))
-    >>> layer(params, jnp.ones((5, 3, 2))).shape
+    >>> layer, x = gru(4), jnp.ones((5, 3, 2))
+    >>> params, state = jax.eval_shape(layer.init, jax.random.key(0), x)
+    >>> jax.eval_shape(layer, params, x).shape
     (5, 3, 4)
     """
     inits = kernel_init, recurrent_kernel_init, bias_init

@@ -31,11 +31,10 @@ def repeat(layer: LayerLike, n: int) -> Layer:
     >>> import jax, jax.numpy as jnp
     >>> from funcnn import nn
     >>> deep = nn.repeat(nn.residual(nn.serial(nn.dense(8), jnp.tanh)), 100)
-    >>> params, state = deep.init(jax.random.key(0), jnp.ones((5, 8)))
-    >>> params["layer"][0]["kernel"].shape
-    (100, 8, 8)
-    >>> deep(params, jnp.ones((5, 8))).shape
-    (5, 8)
+    >>> x = jnp.ones((5, 8))
+    >>> params, state = jax.eval_shape(deep.init, jax.random.key(0), x)
+    >>> params["layer"][0]["kernel"].shape, jax.eval_shape(deep, params, x).shape
+    ((100, 8, 8), (5, 8))
     """
     layer, n = as_layer(layer), expect_number("repeat", "n", n, "block, 12")
 

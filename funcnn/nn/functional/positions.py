@@ -55,8 +55,8 @@ def rotary(x: ArrayLike, positions: ArrayLike | None = None, *, base: float = 10
 
     Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
 
-    >>> import jax.numpy as jnp, numpy as np
-    >>> x = jnp.tile(jnp.array([1.0, 0.0]), (3, 1, 1))
+    >>> import numpy as np
+    >>> x = np.tile(np.float32([1, 0]), (3, 1, 1))
     >>> print(np.asarray(rotary(x)[:, 0]).round(3))
     [[ 1.     0.   ]
      [ 0.54   0.841]
