@@ -263,16 +263,7 @@ def print_cost(widths: Sequence[int], seed: int) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--seed",
-        type=command_line.whole_number(0, 2**32 - 1),
-        default=0,
-        metavar="N",
-        help="for the parameters and the examples (default: %(default)s)",
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="the numerical gradient of a small network"
     )

@@ -87,9 +87,9 @@ def numbered(text: str) -> Text:
     """The text as numbers, its last tenth held out."""
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     characters, ids = np.unique(codes, return_inverse=True)
-    held_out = min(len(ids) // 10, LARGEST_VALIDATION)
     ids = ids.astype(np.int32)
-    return Text("".join(map(chr, characters)), ids[: len(ids) - held_out], ids[len(ids) - held_out :])
+    cut = len(ids) - min(len(ids) // 10, LARGEST_VALIDATION)
+    return Text("".join(map(chr, characters)), ids[:cut], ids[cut:])
 
 
 def in_pieces(ids: np.ndarray, streams: int, length: int) -> np.ndarray:

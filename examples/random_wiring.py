@@ -146,17 +146,7 @@ def trained(model: nn.Layer, splits, args: argparse.Namespace) -> tuple[float, f
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--seed",
-        type=command_line.whole_number(0, 2**32 - 1),
-        default=0,
-        metavar="N",
-        help="for the graphs, the first parameters and the order of the examples: the same seed "
-        "trains the same networks (default: %(default)s)",
-    )
+    parser = command_line.parser(__doc__)
     parser.add_argument(
         "--nodes",
         type=command_line.whole_number(3),

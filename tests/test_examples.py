@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from funcnn import data
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = {path.stem for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text()}
 BLUE, VERMILION = "#0072B2", "#D55E00"
 CURVES = {BLUE: 500, VERMILION: 500}
 DARKEST_RED, DARKEST_BLUE = "#67001F", "#053061"  # the ends of the templates' color map
@@ -313,6 +314,17 @@ def test_help(tmp_path, script):
     assert f"\n    python examples/{script}.py" in printed
     assert "pip install 'funcnn[examples]'" in printed
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_the_options_that_all_examples_have(load, monkeypatch, capsys, script):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        load(script).main()
+    printed = capsys.readouterr().out
+    found = set(re.findall(r"^  (--[\w-]+)", printed, re.M))
+    assert found >= {"--seed", "--quick", "--out", "--no-picture"}
+    assert f"\n    python examples/{script}.py" in printed
 
 
 @pytest.mark.parametrize(
