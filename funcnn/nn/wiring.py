@@ -135,6 +135,7 @@ def combined(
       join: a function of arrays, applied to what `wiring` returns.
     """
     position = {entry: i for i, entry in enumerate(parts)}
+    own_join = join
 
     def init(key: Any, x: Any) -> tuple[Any, Any]:
         expect_key(key)
@@ -183,8 +184,6 @@ def combined(
         pairs = zip(parts.items(), layers, strict=True)
         others = {entry: replace(part, layer=layer) for (entry, part), layer in pairs}
         return combined(name, others, wiring, join if own_join and join else own_join)
-
-    own_join = join
 
     layers = tuple((entry, part.layer) for entry, part in parts.items())
     uses_key = any(layer.uses_key for _, layer in layers)
