@@ -43,7 +43,7 @@ OPTIM, TRAIN = "funcnn.optim.", "funcnn.train."
 GRADIENTS = ("funcnn.grad", "funcnn.vjp")
 
 ROWS = (
-    Row(1, "perceptron", "A D E", (NN + "perceptron",)),
+    Row(1, "perceptron", "A D E", (NN + "perceptron",), ("xor.py",)),
     Row(2, "logistic unit and its decision boundary", "A", (NN + "dense", "jax.nn.sigmoid")),
     Row(3, "three logistic units combined", "A", (NN + "serial", NN + "dense")),
     Row(4, "gates: AND, OR, NAND, XOR", "D E", (NN + "perceptron", NN + "serial"), ("xor.py",)),
@@ -254,6 +254,7 @@ ROWS = (
         "regression with a network: heights",
         "E",
         (LOSSES + "squared_error", METRICS + "r2"),
+        ("galton.py",),
     ),
     Row(
         44,
