@@ -1,8 +1,14 @@
 """What the losses take: arrays of a floating dtype, of the same shape, computed with in float32."""
 
+from collections.abc import Callable
+from typing import Any, get_args
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
+
+from funcnn.labels import is_concrete
 
 
 def floating(name: str, x: ArrayLike) -> jax.Array:
@@ -13,6 +19,14 @@ def floating(name: str, x: ArrayLike) -> jax.Array:
             f"expected {name} of a floating dtype, got {array.dtype} of shape {array.shape}"
         )
     return array
+
+
+def expect_number(name: str, value: Any, expected: str, holds: Callable[[np.ndarray], Any]) -> None:
+    """TypeError for what is no number; ValueError where it is concrete and `holds` does not."""
+    if not isinstance(value, get_args(ArrayLike)):
+        raise TypeError(f"expected a number {name}, got {value!r}")
+    if is_concrete(value) and not np.all(holds(np.asarray(value))):
+        raise ValueError(f"expected {name} {expected}, got {value}")
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:

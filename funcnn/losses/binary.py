@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from funcnn.labels import expect_none, is_concrete
-from funcnn.losses.arguments import at_least_float32, floating, same_shape
+from funcnn.losses.arguments import at_least_float32, expect_number, floating, same_shape
 
 
 def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
@@ -103,7 +103,7 @@ def sigmoid_focal_loss(
       An array of the shape of `logits`.
 
     Raises:
-      As `sigmoid_binary_cross_entropy`.
+      As `sigmoid_binary_cross_entropy`; ValueError for alpha outside [0, 1], gamma below 0.
 
     Equal to optax.sigmoid_focal_loss. Source: Lin et al., Focal Loss for Dense Object Detection,
     2017.
@@ -112,6 +112,9 @@ def sigmoid_focal_loss(
     >>> [f"{loss:.5f}" for loss in sigmoid_focal_loss(jnp.array([0.0, 3.0]), jnp.array([1, 1]))]
     ['0.17329', '0.00011']
     """
+    if alpha is not None:
+        expect_number("alpha", alpha, "in [0, 1]", lambda alpha: (alpha >= 0) & (alpha <= 1))
+    expect_number("gamma", gamma, "of at least 0", lambda gamma: gamma >= 0)
     logits = floating("logits", logits)
     labels = _zero_to_one("logits", logits, labels)
     s, y = at_least_float32(logits), at_least_float32(labels)

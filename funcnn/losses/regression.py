@@ -4,7 +4,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from funcnn.losses.arguments import absolute, at_least_float32, difference, floating, same_shape
+from funcnn.losses.arguments import (
+    absolute,
+    at_least_float32,
+    difference,
+    expect_number,
+    floating,
+    same_shape,
+)
 
 
 def squared_error(predictions: ArrayLike, targets: ArrayLike | None = None) -> jax.Array:
@@ -94,12 +101,16 @@ def huber_loss(
       predictions, targets: as in `squared_error`.
       delta: δ > 0.
 
+    Raises:
+      As `squared_error`; ValueError for a delta that is not above 0.
+
     Equal to optax.huber_loss. Source: Huber, Robust Estimation of a Location Parameter, 1964.
 
     >>> import jax.numpy as jnp
     >>> huber_loss(jnp.array([0.5, 10.0]), jnp.array([0.0, 0.0]))
     Array([0.125, 9.5  ], dtype=float32)
     """
+    expect_number("delta", delta, "above 0", lambda delta: delta > 0)
     error = difference(predictions, targets)
     clipped = jnp.clip(error, -delta, delta)
     return clipped * (error - 0.5 * clipped)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from funcnn import paths
-from funcnn.losses.arguments import absolute, at_least_float32, floating
+from funcnn.losses.arguments import absolute, at_least_float32, expect_number, floating
 
 KERNELS = "**/kernel"
 
@@ -62,6 +62,9 @@ def elastic_net(params: paths.PyTree, beta: ArrayLike, *patterns: paths.Pattern)
       beta: β ≥ 0.
       params, patterns: as in `l2`.
 
+    Raises:
+      As `l2`; TypeError for a beta that is no number, ValueError for one below 0.
+
     Source: deck B, row 17; Zou and Hastie, Regularization and Variable Selection via the Elastic
     Net, 2005.
 
@@ -69,6 +72,7 @@ def elastic_net(params: paths.PyTree, beta: ArrayLike, *patterns: paths.Pattern)
     >>> elastic_net({"kernel": jnp.array([[1.0, -2.0]])}, 0.5)
     Array(5.5, dtype=float32)
     """
+    expect_number("beta", beta, "of at least 0", lambda beta: beta >= 0)
     return _total(lambda w: beta * jnp.square(w) + absolute(w), params, patterns)
 
 

@@ -9,7 +9,12 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from funcnn.labels import check_labels, class_numbers
-from funcnn.losses.arguments import at_least_float32, rows_of_classes, same_shape
+from funcnn.losses.arguments import (
+    at_least_float32,
+    expect_number,
+    rows_of_classes,
+    same_shape,
+)
 
 
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
@@ -148,6 +153,7 @@ def smooth_labels(labels: ArrayLike, alpha: ArrayLike) -> jax.Array:
 
     Raises:
       TypeError: labels of integers: `jax.nn.one_hot` makes one-hot labels of class numbers.
+      ValueError: alpha outside [0, 1].
 
     Equal to optax.smooth_labels. Source: Szegedy et al., Rethinking the Inception Architecture for
     Computer Vision, 2016.
@@ -162,6 +168,7 @@ def smooth_labels(labels: ArrayLike, alpha: ArrayLike) -> jax.Array:
             f"shape {jnp.shape(labels)}: jax.nn.one_hot(labels, classes) makes them of class "
             "numbers"
         )
+    expect_number("alpha", alpha, "in [0, 1]", lambda alpha: (alpha >= 0) & (alpha <= 1))
     labels = rows_of_classes("labels", labels)
     alpha = jnp.asarray(alpha, labels.dtype)
     return (1 - alpha) * labels + alpha / labels.shape[-1]

@@ -34,7 +34,7 @@ def accuracy(matrix: jax.Array) -> jax.Array:
     Array(0.75, dtype=float32)
     """
     matrix = _square(matrix)
-    return jnp.trace(matrix) / matrix.sum()
+    return (jnp.trace(matrix) / matrix.sum()).astype(jnp.float32)
 
 
 def error_rate(matrix: jax.Array) -> jax.Array:

@@ -104,7 +104,7 @@ def r2(predictions: ArrayLike, targets: ArrayLike) -> jax.Array:
     """
     if jnp.size(targets) == 0 or jnp.ndim(targets) == 0:
         return r2_from_sums(regression_sums(predictions, targets))
-    targets = jnp.asarray(targets)
+    targets = jnp.asarray(targets).astype(jnp.result_type(targets, jnp.float32))
     first = targets[0]  # so that the mean of equal targets is exactly that
     center = first + jnp.mean(targets - first, axis=0)
     return r2_from_sums(regression_sums(predictions, targets, center))

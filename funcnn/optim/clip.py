@@ -51,7 +51,7 @@ def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
     root of an array's mean square, not of its sum: it is `clip_by_norm(c √n)` for n numbers.
 
     Args:
-        max_norm: above 0.
+        max_norm: at least 0.
 
     Returns:
         The `GradientTransformation`, with an `EmptyState`.
@@ -67,7 +67,7 @@ def clip_by_norm(max_norm: ArrayLike) -> GradientTransformation:
         (Array([0.6, 0.8], dtype=float32), Array([0.3, 0.4], dtype=float32))
     """
     most = number("max_norm", max_norm, low=0)
-    return lift(lambda g: _shorter(g, norm(g), most), EmptyState)
+    return lift(lambda g: _times(g, _share(norm(g), most)), EmptyState)
 
 
 def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
@@ -101,13 +101,18 @@ def clip_by_global_norm(max_norm: ArrayLike) -> GradientTransformation:
         del params, extra_args
         check_state(state, EmptyState)
         arrays, structure = inexact_leaves("gradients", updates)
-        length = global_norm(updates)
-        return structure.unflatten([_shorter(g, length, most) for g in arrays]), state
+        share = _share(global_norm(updates), most)
+        return structure.unflatten([_times(g, share) for g in arrays]), state
 
     return GradientTransformation(lambda params: EmptyState(), update)
 
 
-def _shorter(g, length, most):
-    """g · min(1, most / length), and g itself, to the bit, where that is 1."""
-    scale = jnp.where(length < most, 1, most / length)
-    return (g * scale.astype(g.real.dtype)).astype(g.dtype)
+def _share(length, most):
+    """min(1, most / length), and 1 also where both are 0; NaN stays NaN."""
+    short = length <= most
+    return jnp.where(short, 1, most / jnp.where(short, 1, length))
+
+
+def _times(g, share):
+    """The share of g, and g itself, to the bit, where that is 1."""
+    return (g * share.astype(g.real.dtype)).astype(g.dtype)

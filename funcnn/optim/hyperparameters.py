@@ -43,6 +43,14 @@ def number(name: str, value: Any, *, low: float = -math.inf, below: float = math
     return value
 
 
+def positive_number(name: str, value: Any) -> Any:
+    """`number` of a value above 0."""
+    value = number(name, value, low=0)
+    if isinstance(value, float) and value == 0:
+        raise ValueError(f"{name} must be above 0, got 0")
+    return value
+
+
 def whole_number(name: str, value: Any, *, low: int) -> int:
     """Checks that `value` is a whole number of at least `low`, known before tracing.
 

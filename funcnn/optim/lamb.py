@@ -64,8 +64,9 @@ def lamb(
         a, m, v = direction(g, m, v, **divisors)
         d = decayed(a, decay, x)
         size, length = norm(x), norm(d)
-        ratio = jnp.where((size == 0) | (length == 0), 1, size / length).astype(g.real.dtype)
-        return -rate * (ratio * d), m, v
+        none = (size == 0) | (length == 0)
+        ratio = jnp.where(none, 1, size / jnp.where(none, 1, length))
+        return -rate * (ratio.astype(g.real.dtype) * d), m, v
 
     return lift(
         algorithm,

@@ -92,7 +92,9 @@ def lift(
     """
     slots, masks = dict(slots or {}), dict(masks or {})
     counted = scalars is not None or callable(learning_rate)
-    rate_at = as_schedule(learning_rate)
+    required = set(state_type._fields) - set(state_type._field_defaults)
+    has_rate = learning_rate is not None or "learning_rate" in required
+    rate_at = as_schedule(learning_rate) if has_rate else lambda count: None
     # compiled in eager updates too, to round as in compiled ones: 1 − 0.999ᵗ has no digit to spare
     scalars_at: Callable[[Any], Any] = jax.jit(scalars, inline=True) if scalars else lambda t: {}
 
@@ -108,7 +110,7 @@ def lift(
         arrays, structure = inexact_leaves("params", params)
         count = jnp.zeros((), jnp.int32)
         rate = rate_at(count)
-        if rate is not None:
+        if has_rate:
             number("the learning rate at count 0", rate, low=0)
         trees = {name: structure.unflatten(map(first, arrays)) for name, first in slots.items()}
         return make_state(count, rate, trees)
@@ -138,17 +140,11 @@ def lift(
             own |= {name: None for name in masks if not chosen[name][i]}
             try:
                 new = algorithm(*old, **(shared_for(jnp.result_type(*old)) | own))
+                rows.append(_like(old, new if slots else (new,)))
             except Exception as error:
                 path, _ = jax.tree.leaves_with_path(updates)[i]
                 error.add_note(f"in the update of leaf {show(path)}")
                 raise
-            new = new if slots else (new,)
-            if len(new) != len(old):
-                raise ValueError(
-                    f"the algorithm returned {len(new)} values, expected the update and "
-                    f"{len(slots)} slots ({', '.join(slots)})"
-                )
-            rows.append([with_dtype(a, b.dtype) for a, b in zip(new, old, strict=True)])
         updates, *trees = (
             structure.unflatten(row[i] for row in rows) for i in range(1 + len(slots))
         )
@@ -158,10 +154,11 @@ def lift(
 
 
 def as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], Any]:
-    """A function from the count to the rate: a Python float if constant, else an array, ()."""
-    if learning_rate is None:
-        return lambda count: None
+    """A function from the count to the rate: a Python float if constant, else an array, ().
 
+    Raises:
+        TypeError, ValueError: it is neither a schedule nor a finite number of at least 0.
+    """
     if callable(learning_rate):
         schedule = learning_rate
         name = "what the learning rate's schedule returned"
@@ -174,6 +171,16 @@ def as_schedule(learning_rate: ArrayLike | Schedule | None) -> Callable[[Any], A
 
     # a copy, because it goes into the state, which may be donated
     return lambda count: jnp.array(rate_at(count), dtype=jnp.result_type(float))
+
+
+def _like(old, new):
+    """What the algorithm made of gradient and slots, in their dtypes."""
+    if len(new) != len(old):
+        raise ValueError(
+            f"the algorithm returned {len(new)} values, expected the update and "
+            f"{len(old) - 1} slots"
+        )
+    return [with_dtype(a, b.dtype) for a, b in zip(new, old, strict=True)]
 
 
 def _in_precision(dtype, value):

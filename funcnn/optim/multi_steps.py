@@ -73,8 +73,8 @@ def multi_steps(
         whole_number("every_k_schedule", every_k_schedule, low=1)
 
     def gathered(x):
-        dtype = accumulator_dtype or jnp.promote_types(x.dtype, jnp.float32)
-        return jnp.zeros(x.shape, dtype)
+        # like x, so that it lies on the devices that x lies on
+        return jnp.zeros_like(x, accumulator_dtype or jnp.promote_types(x.dtype, jnp.float32))
 
     def init(params):
         arrays, structure = inexact_leaves("params", params)

@@ -13,6 +13,7 @@ from .hyperparameters import number, whole_number
 from .lift import lift
 from .masked import partition
 from .masks import Mask, resolved
+from .norms import norm
 from .slots import zeros
 from .transformation import PyTree, Schedule
 from .weight_decay import constant_or_schedule, decayed
@@ -179,7 +180,7 @@ def orthogonalized(
      [0. 1. 0.]]
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / (jnp.linalg.norm(wide) + eps)
+    x = (wide / (norm(wide) + eps)).astype(wide.dtype)  # in float32: float16 has no such eps
     for a, b, c in coefficients:
         s = x @ x.T.conj()
         x = a * x + (b * s + c * s @ s) @ x

@@ -9,7 +9,7 @@ from .transformation import PyTree
 
 def norm(x: jax.Array) -> jax.Array:
     """√Σ|x|² over all entries: real, (), in float32 at least."""
-    return jnp.sqrt(_sum_of_squares(x))
+    return _root(_sum_of_squares(x))
 
 
 def global_norm(tree: PyTree) -> jax.Array:
@@ -22,7 +22,12 @@ def global_norm(tree: PyTree) -> jax.Array:
     5.0
     """
     arrays, _ = inexact_leaves("pytree", tree)
-    return jnp.sqrt(sum(map(_sum_of_squares, arrays), start=jnp.zeros(())))
+    return _root(sum(map(_sum_of_squares, arrays), start=jnp.zeros(())))
+
+
+def _root(x):
+    """√x with a gradient of 0 at 0, for those who differentiate through the steps."""
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
 
 
 def _sum_of_squares(x):

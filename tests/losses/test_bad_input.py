@@ -97,3 +97,34 @@ def test_fit_checks_binary_labels_before_it_starts():
     params, state = nn.dense(1).init(jax.random.key(0), jnp.ones((2, 3)))
     with pytest.raises(ValueError, match="expected a label from 0 to 1"):
         loss.check(params, state, (jnp.ones((2, 3)), jnp.array([[-1], [1]])))
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda: losses.huber_loss(SCORES, delta=-1.0), "delta above 0, got -1.0"),
+        (lambda: losses.huber_loss(SCORES, delta=jnp.zeros(3)), "delta above 0"),
+        (lambda: losses.sigmoid_focal_loss(SCORES, SCORES * 0, gamma=-2), "gamma of at least 0, g"),
+        (
+            lambda: losses.sigmoid_focal_loss(SCORES, SCORES * 0, alpha=2),
+            r"alpha in \[0, 1\], got 2",
+        ),
+        (lambda: losses.smooth_labels(jax.nn.one_hot(1, 3), 1.5), r"alpha in \[0, 1\], got 1.5"),
+        (lambda: losses.smooth_labels(jax.nn.one_hot(1, 3), np.nan), r"alpha in .*, got nan"),
+        (lambda: losses.elastic_net({"kernel": SCORES}, -0.5), "beta of at least 0, got -0.5"),
+    ],
+)
+def test_numbers_outside_their_range(loss, message):
+    with pytest.raises(ValueError, match=f"expected {message}"):
+        loss()
+
+
+def test_a_pattern_in_the_place_of_beta():
+    with pytest.raises(TypeError, match=r"expected a number beta, got '\*\*/kernel'"):
+        losses.elastic_net({"kernel": SCORES}, "**/kernel")
+
+
+def test_traced_numbers_are_not_looked_at():
+    deltas = jnp.array([0.5, 2.0])
+    together = jax.vmap(lambda delta: losses.huber_loss(SCORES, delta=delta))(deltas)
+    np.testing.assert_allclose(together[1], losses.huber_loss(SCORES, delta=2.0))

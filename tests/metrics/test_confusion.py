@@ -223,3 +223,10 @@ def test_top_k_accuracy():
     ]:
         with pytest.raises(error, match=re.escape(message)):
             metrics.top_k_accuracy(*arguments)
+
+
+def test_float32_also_where_64_bits_are_enabled():
+    with jax.enable_x64(True):
+        matrix = metrics.confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
+        for name in ("accuracy", "error_rate", "f1"):
+            assert getattr(metrics.from_confusion, name)(matrix).dtype == jnp.float32

@@ -74,3 +74,9 @@ def test_bad_input():
         metrics.r2(jnp.float32(1), jnp.float32(1))
     with pytest.raises(TypeError, match="expected predictions of a floating dtype, got int32"):
         metrics.mean_absolute_error(jnp.ones(3, int), jnp.ones(3, int))
+
+
+def test_unsigned_targets_do_not_wrap_around():
+    y = np.arange(2000, 0, -3).astype(np.uint32)
+    h = y + np.sin(y).astype(np.float32)
+    assert float(metrics.r2(h, y)) == pytest.approx(sklearn.r2_score(y, h), rel=1e-6)

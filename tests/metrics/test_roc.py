@@ -35,7 +35,8 @@ def all_three(scores, labels, weights):
 def test_as_scikit_learn(n, levels, weighted, seed):
     """With few levels there are many ties; with one, nothing but a tie."""
     rng = np.random.default_rng(seed)
-    scores = rng.integers(0, levels, n).astype(np.float32) / levels
+    # in the middle of a bin each: at its edge rounding may put a score into the one below
+    scores = (rng.integers(0, levels, n).astype(np.float32) + 0.5) / levels
     labels = np.append(rng.integers(0, 2, n - 2), [0, 1])
     weights = rng.integers(1, 4, n).astype(np.float32) if weighted else np.ones(n, np.float32)
     (fpr, tpr, thresholds), *areas = all_three(scores, labels, weights)

@@ -267,3 +267,7 @@ def test_the_function_alone_says_what_is_wrong():
         nn.functional.conv(x_of(1, 5, 2), x_of(3, 1, 3), feature_group_count=2)
     with pytest.raises(TypeError, match=r"expected a key, as from jax\.random\.key"):
         nn.conv(8, 3).init(0, x_of(5, 3))
+    with pytest.raises(
+        TypeError, match=r"conv: feature_group_count must be an integer, .* got 2\.0"
+    ):
+        nn.functional.conv(jnp.ones((5, 2)), jnp.ones((3, 1, 2)), feature_group_count=2.0)

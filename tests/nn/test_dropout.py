@@ -134,6 +134,9 @@ def test_wrong_rates(make, rate, error, message):
 
 def test_rates_of_any_kind_of_number():
     assert nn.dropout(np.float32(0.5)).uses_key
+    x = x_of(5, 4)
+    for drop in (nn.functional.dropout, nn.functional.stochastic_depth):
+        np.testing.assert_array_equal(drop(x, 0, KEY), x)
 
 
 @pytest.mark.parametrize("make", MAKERS)

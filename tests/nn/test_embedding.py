@@ -117,3 +117,9 @@ def test_wrong_sizes():
         nn.functional.embedding(jnp.array([0]), TABLE[:, 0])
     with pytest.raises(TypeError, match="expected a key"):
         LAYER.init(0, jnp.array([0]))
+
+
+def test_a_table_of_integers():
+    """Their NaN would be some number."""
+    with pytest.raises(TypeError, match="embedding: expected a table of a floating dtype, got int"):
+        nn.functional.embedding(jnp.array([0]), jnp.ones((2, 3), int))

@@ -18,7 +18,7 @@ def x_of(*shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), dtype)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     leading=st.sampled_from([(), (1,), (0,), (4,), (2, 3), (2, 0, 3)]),
     width=st.sampled_from([1, 6]),

@@ -266,7 +266,7 @@ def test_state_of_another_width():
         LAYERS[0].apply(params, state, x_of(5, 4))
 
 
-@pytest.mark.parametrize("groups", [0, 4, 7])
+@pytest.mark.parametrize("groups", [4, 7])
 def test_groups_that_do_not_divide(groups):
     message = re.escape(f"channels in {groups} groups of the same size, got (5, 6)")
     with pytest.raises(ValueError, match=message):
@@ -280,3 +280,7 @@ def test_wrong_number_of_groups():
         nn.group_norm(0)
     with pytest.raises(TypeError, match=re.escape("as in nn.group_norm(32), got 1.5")):
         nn.group_norm(1.5)
+    with pytest.raises(TypeError, match=r"group_norm: num_groups must be an integer, .* got 2\.0"):
+        nn.functional.group_norm(x_of(5, 4), 2.0)
+    with pytest.raises(TypeError, match=r"num_groups must be .* got an array of shape \(4,\)"):
+        nn.functional.group_norm(x_of(5, 4), jnp.ones(4))

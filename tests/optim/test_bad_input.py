@@ -149,7 +149,7 @@ def test_learning_rates_outside_the_range(make, wrong):
         make(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["0.1", 0.1j, object(), [0.1]])
+@pytest.mark.parametrize("wrong", ["0.1", 0.1j, object(), [0.1], None])
 @pytest.mark.parametrize("make", [optim.sgd, optim.adam])
 def test_learning_rates_that_are_not_numbers(make, wrong):
     with pytest.raises(TypeError, match="learning_rate must be a real number, got"):

@@ -330,3 +330,54 @@ def test_amsgrad_does_not_forget():
             update, state = optimizer.update(jnp.array(g), state)
         last[make.__name__] = -float(update)
     np.testing.assert_allclose([last["adam"], last["amsgrad"]], [1.0, 0.01], rtol=1e-4)
+
+
+def test_max_norm_0():
+    zeros = {"x": jnp.zeros(2)}
+    for clip in (optim.clip_by_norm(0.0), optim.clip_by_global_norm(0.0)):
+        assert once(clip, zeros)["x"].tolist() == once(clip, {"x": jnp.ones(2)})["x"].tolist()
+
+
+def test_gradients_through_steps_whose_gradient_is_0():
+    """A learning rate is itself trained, and one array of the params has no gradient."""
+    makers = (
+        lambda rate: optim.lamb(rate, eps_root=1e-8),
+        lambda rate: optim.muon(rate, adam_eps_root=1e-8),
+        lambda rate: optim.chain(optim.clip_by_norm(1.0), optim.sgd(rate)),
+        lambda rate: optim.chain(optim.clip_by_global_norm(1.0), optim.sgd(rate)),
+    )
+    params = {"still": jnp.ones((2, 2)), "moving": jnp.ones(2)}
+
+    def losses(rate, clipped):
+        loss = lambda p: 0.0 * jnp.sum(p["still"] ** 2) + clipped * jnp.sum(p["moving"] ** 2)
+
+        def after(optimizer):
+            p, state = params, optimizer.init(params)
+            for _ in range(2):
+                updates, state = optimizer.update(jax.grad(loss)(p), state, p)
+                p = optim.apply_updates(p, updates)
+            return jnp.sum(p["moving"] ** 2)
+
+        return jnp.stack([after(make(rate)) for make in makers])
+
+    slopes = jax.jit(jax.jacrev(losses))
+    assert (slopes(0.1, 1.0) < 0).all()
+    assert np.isfinite(slopes(0.1, 0.0)).all()
+
+
+def test_muon_in_half_precision():
+    """The norm of these is 1200; the sum of their squares is beyond float16."""
+    kernel = 300 * jnp.eye(16)
+    trees = [{"kernel": x} for x in (kernel, kernel.astype(jnp.float16))]
+    steps = [once(optim.muon(1.0), tree, tree)["kernel"] for tree in trees]
+    np.testing.assert_allclose(*steps, atol=0.02)
+    still = {"kernel": jnp.zeros((2, 2), jnp.float16), "bias": jnp.zeros((2, 2, 2), jnp.float16)}
+    steps = once(optim.muon(1.0, matrices=True), still, still)
+    assert not any(jnp.any(u) for u in jax.tree.leaves(steps))
+
+
+def test_multi_steps_gathers_on_the_devices_of_the_params():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    state = optim.multi_steps(optim.sgd(0.1), 2).init(jax.device_put(jnp.ones((8, 2)), rows))
+    assert state.acc_grads.sharding.is_equivalent_to(rows, 2)

@@ -151,6 +151,51 @@ def test_inside_a_compiled_loop():
     np.testing.assert_allclose(rates, values(rate, np.arange(25)), rtol=1e-6, atol=1e-7)
 
 
+def test_exact_at_the_end_and_at_the_stairs_where_compiled():
+    """XLA divides by a constant as it multiplies by its reciprocal, off by a bit for these."""
+    for steps in (3, 10, 41, 47, 100):
+        root = optim.polynomial_schedule(1.0, 0.0, 0.5, steps)
+        line = optim.linear_schedule(1.0, 0.25, steps, 2)
+        stairs = optim.exponential_decay(1.0, steps, 0.5, 0, True)
+        t = np.arange(4 * steps)
+        for schedule, expected in (
+            (root, np.maximum(1 - t / steps, 0) ** 0.5),
+            (line, 1 - 0.75 * np.clip((t - 2) / steps, 0, 1)),
+            (stairs, 0.5 ** (t // steps)),
+        ):
+            rates = np.asarray(jax.jit(schedule)(jnp.asarray(t)))
+            np.testing.assert_allclose(rates, expected, rtol=1e-5)
+            assert rates[-1] == expected[-1]
+
+
+def test_traced_numbers():
+    """Many schedules at once, as a search for the best takes them."""
+
+    def rates(h):
+        makers = (
+            lambda: optim.exponential_decay(h, 3, h, end_value=0.1),
+            lambda: optim.exponential_decay(1.0, 3, 1 / h, end_value=2.5),
+            lambda: optim.cosine_onecycle_schedule(9, h, 0.3, 1 / h, 1 / h),
+            lambda: optim.linear_onecycle_schedule(9, h, 0.3, 0.8, 1 / h, 1 / h),
+        )
+        return jnp.stack([make()(STEPS[:12]) for make in makers])
+
+    together = jax.vmap(rates)(jnp.array([0.25, 0.5]))
+    np.testing.assert_allclose(together, [rates(0.25), rates(0.5)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: optim.in_epochs(0.1, 100),
+        lambda: optim.join_schedules([optim.constant_schedule(1.0), 0.1], [5]),
+    ],
+)
+def test_a_number_in_the_place_of_a_schedule(make):
+    with pytest.raises(TypeError, match=r"expected a schedule, such as .*, got 0\.1"):
+        make()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -178,6 +223,7 @@ def test_inside_a_compiled_loop():
             "warmup_steps must be at least 1",
         ),
         (lambda: optim.sgdr_schedule([]), "at least one cycle"),
+        (lambda: optim.sgdr_schedule({"peak_value": 1.0}), "each the arguments of .* as a dict"),
         (lambda: optim.linear_onecycle_schedule(0, 1.0), "transition_steps must be at least 1"),
         (lambda: optim.cosine_onecycle_schedule(9, 1.0, 1.5), r"pct_start must be in \[0, 1\]"),
         (

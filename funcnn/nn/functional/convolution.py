@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from funcnn.nn.errors import expect_inexact
 from funcnn.nn.functional.windows import Padding, checked_padding, fitted_padding, per_axis
+from funcnn.nn.parameters import expect_number
 
 # the names of the spatial axes, and lax's letters for them
 _AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
@@ -45,7 +46,7 @@ def conv(
       y, (..., *spatial of the output, out).
 
     Raises:
-      TypeError: x of integers.
+      TypeError: x of integers; strides and the like that are no integers.
       ValueError: shapes that do not match; a kernel that, dilated, is larger than the padded x.
 
     Source: decks A and E, row 44; its two gradients, row 27. Equal to Flax's `nnx.Conv`.
@@ -55,7 +56,8 @@ def conv(
     >>> conv(x, jnp.array([-1.0, 0.0, 1.0])[:, None, None], padding="VALID").ravel()
     Array([2., 2., 2.], dtype=float32)
     """
-    x, rank = _expect_images("conv", x, kernel, bias, feature_group_count)
+    groups = expect_number("conv", "feature_group_count", feature_group_count, "8, (3, 3)")
+    x, rank = _expect_images("conv", x, kernel, bias, groups)
     strides = per_axis("conv: strides", strides, rank)
     dilation = per_axis("conv: kernel_dilation", kernel_dilation, rank)
     spatial = x.shape[-rank - 1 : -1]
@@ -66,7 +68,7 @@ def conv(
         padding=fitted_padding("conv", padding, spatial, reach, strides),
         rhs_dilation=dilation,
         dimension_numbers=_dimension_numbers(rank),
-        feature_group_count=feature_group_count,
+        feature_group_count=groups,
     )
     y = y.reshape(*x.shape[: -rank - 1], *y.shape[1:])
     return y if bias is None else y + bias

@@ -50,7 +50,7 @@ def dropout(
         )
     shared = {axis % x.ndim for axis in broadcast_dims}
     shape = [1 if axis in shared else size for axis, size in enumerate(x.shape)]
-    keep = jax.random.bernoulli(key, 1 - rate, shape)
+    keep = jax.random.bernoulli(key, 1 - float(rate), shape)
     return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
 
 

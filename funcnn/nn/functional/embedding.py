@@ -25,7 +25,7 @@ def embedding(ids: ArrayLike, table: jax.Array) -> jax.Array:
       y, (..., features), of the table's dtype.
 
     Raises:
-      TypeError: ids that are not integers.
+      TypeError: ids that are not integers, a table that is.
       ValueError: a table of another rank; concrete ids outside 0..rows−1.
 
     Equal to Flax's `nnx.Embed` for ids in the range. Source: Bengio et al., "A Neural Probabilistic
@@ -37,6 +37,8 @@ def embedding(ids: ArrayLike, table: jax.Array) -> jax.Array:
            [0., 1.]], dtype=float32)
     """
     expect_ids(ids)
+    if not jnp.issubdtype(table.dtype, jnp.inexact):
+        raise TypeError(f"embedding: expected a table of a floating dtype, got {table.dtype}")
     if table.ndim != 2:
         raise ValueError(
             f"embedding: expected a table of shape (rows, features), got {table.shape}"

@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from funcnn.nn.errors import expect_inexact
+from funcnn.nn.parameters import expect_number
 
 
 def batch_norm(
@@ -141,7 +142,7 @@ def group_norm(
       y, of x's shape, and of the dtype of x, scale and bias.
 
     Raises:
-      TypeError: x of integers.
+      TypeError: x of integers; num_groups that is no integer.
       ValueError: x without a batch axis or channels; num_groups that does not divide them; scale
         or bias of another shape.
 
@@ -153,7 +154,8 @@ def group_norm(
     """
     x = jnp.asarray(x)
     _expect_channels("group_norm", x, scale, bias)
-    if x.ndim < 2 or num_groups < 1 or x.shape[-1] % num_groups:
+    num_groups = expect_number("group_norm", "num_groups", num_groups, "32")
+    if x.ndim < 2 or x.shape[-1] % num_groups:
         raise ValueError(
             f"group_norm: expected x of shape (n, ..., channels) with channels in {num_groups} "
             f"groups of the same size, got {x.shape}"

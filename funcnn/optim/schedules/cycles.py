@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..hyperparameters import number, whole_number
+from ..hyperparameters import number, positive_number, whole_number
 from ..transformation import Schedule
 from .join import join_schedules
 from .steps import of_steps
@@ -34,11 +34,15 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     Source: deck B, row 36. Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
     Restarts", ICLR 2017.
     """
-    cycles = [dict(cycle) for cycle in cosine_kwargs]
-    if not cycles:
-        raise ValueError("sgdr_schedule needs at least one cycle")
+    cycles = list(cosine_kwargs)
+    if not cycles or not all(isinstance(cycle, Mapping) for cycle in cycles):
+        raise ValueError(
+            "sgdr_schedule needs at least one cycle, each the arguments of "
+            f"warmup_cosine_decay_schedule as a dict, got {cosine_kwargs!r}"
+        )
+    schedules = [warmup_cosine_decay_schedule(**cycle) for cycle in cycles]
     ends = np.cumsum([cycle["decay_steps"] for cycle in cycles]).tolist()
-    return join_schedules([warmup_cosine_decay_schedule(**cycle) for cycle in cycles], ends[:-1])
+    return join_schedules(schedules, ends[:-1])
 
 
 def piecewise_interpolate_schedule(
@@ -136,10 +140,8 @@ def cosine_onecycle_schedule(
 
 def _cycle(transition_steps, peak_value, div_factor, final_div_factor):
     steps = whole_number("transition_steps", transition_steps, low=1)
-    for name, value in {"div_factor": div_factor, "final_div_factor": final_div_factor}.items():
-        if not number(name, value) > 0:
-            raise ValueError(f"{name} must be above 0, got {value:g}")
-    return steps, number("peak_value", peak_value, low=0), div_factor
+    positive_number("final_div_factor", final_div_factor)
+    return steps, number("peak_value", peak_value, low=0), positive_number("div_factor", div_factor)
 
 
 def _share(name, value, *, low):

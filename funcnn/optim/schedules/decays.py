@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ..hyperparameters import number, whole_number
+from ..hyperparameters import number, positive_number, whole_number
 from ..transformation import Schedule
 from .steps import of_steps
 
@@ -90,9 +90,13 @@ def polynomial_schedule(
     power = number("power", power, low=0)
     steps = whole_number("transition_steps", transition_steps, low=1)
     begin = whole_number("transition_begin", transition_begin, low=0)
-    return of_steps(
-        lambda t: last + (first - last) * (1 - jnp.clip(t - begin, 0, steps) / steps) ** power
-    )
+
+    def schedule(t):
+        # 0 at the end to the bit: compiled, t/T may be 1.0000001, whose power is NaN or too large
+        left = jnp.where(t - begin < steps, 1 - jnp.maximum(t - begin, 0) / steps, 0)
+        return last + (first - last) * left**power
+
+    return of_steps(schedule)
 
 
 def linear_schedule(
@@ -186,18 +190,17 @@ def exponential_decay(
     Raises:
         ValueError: transition_steps below 1, transition_begin below 0, a decay_rate not above 0.
     """
-    first, rate = number("init_value", init_value), number("decay_rate", decay_rate, low=0)
-    if isinstance(rate, float) and rate == 0:
-        raise ValueError("decay_rate must be above 0, got 0")
+    first, rate = number("init_value", init_value), positive_number("decay_rate", decay_rate)
     steps = whole_number("transition_steps", transition_steps, low=1)
     begin = whole_number("transition_begin", transition_begin, low=0)
     last = None if end_value is None else number("end_value", end_value)
 
     def schedule(t):
-        share = jnp.maximum(t - begin, 0) / steps
-        value = first * jnp.power(rate, jnp.floor(share) if staircase else share)
+        t = jnp.maximum(t - begin, 0)
+        # //, for compiled, t/T may be below the whole number that it is, and its floor one less
+        value = first * jnp.power(rate, t // steps if staircase else t / steps)
         if last is None:
             return value
-        return jnp.maximum(value, last) if rate < 1 else jnp.minimum(value, last)
+        return jnp.where(rate < 1, jnp.maximum(value, last), jnp.minimum(value, last))
 
     return of_steps(schedule)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from ..hyperparameters import whole_number
 from ..transformation import Schedule
+from .steps import expect_schedule
 
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
@@ -16,13 +17,16 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
         boundaries: where the second, third, ... begins: one less than schedules, rising.
 
     Raises:
-        ValueError: their number is wrong, they are negative, or do not rise.
+        TypeError: a schedule that is no function.
+        ValueError: the number of boundaries is wrong, they are negative, or do not rise.
 
     >>> from funcnn.optim import constant_schedule, linear_schedule
     >>> rate = join_schedules([linear_schedule(0.0, 1.0, 4), constant_schedule(1.0)], [4])
     >>> [float(rate(t)) for t in (0, 1, 3, 4, 9)]
     [0.0, 0.25, 0.75, 1.0, 1.0]
     """
+    for one in schedules:
+        expect_schedule(one)
     boundaries = [whole_number("a boundary", b, low=0) for b in boundaries]
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
@@ -51,7 +55,8 @@ def in_epochs(schedule: Schedule, steps_per_epoch: int) -> Schedule:
     [1.0, 1.0, 0.1, 0.01]
 
     Raises:
-        ValueError: steps_per_epoch below 1.
+        TypeError: a schedule that is no function. ValueError: steps_per_epoch below 1.
     """
+    expect_schedule(schedule)
     steps = whole_number("steps_per_epoch", steps_per_epoch, low=1)
     return lambda count: schedule(count // steps)

@@ -11,6 +11,12 @@ import numpy as np
 from ..transformation import Schedule
 
 
+def expect_schedule(value: Any) -> None:
+    """TypeError for what is no function, a number say."""
+    if not callable(value):
+        raise TypeError(f"expected a schedule, such as constant_schedule(0.1), got {value!r}")
+
+
 def of_steps(formula: Callable[[jax.Array], Any]) -> Schedule:
     """A schedule from a formula in t, a float array of steps.
 
