@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcnn.nn.layer import shape_of
 from funcnn.train.counting import count_examples
 from funcnn.train.objective import Loss
 from funcnn.train.state import TrainState
@@ -22,10 +23,9 @@ def check_data(name: str, data: Any, loss: Loss, state: TrainState, batch_size: 
         n = count_examples(data)
         _check_finite("data", data)
         key = None if name == "validation" else state.key
-        batch = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((min(batch_size, n), *leaf.shape[1:]), leaf.dtype),
-            data,
-        )
+        size = min(batch_size, n)
+        of_batch = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
+        batch = jax.tree.map(of_batch, shape_of(data))  # NumPy's float64 as JAX will have it
         params, model_state = state.params, state.state
         returned = jax.eval_shape(lambda p, s, b: loss(p, s, b, key), params, model_state, batch)
         _check_returned(returned)

@@ -64,6 +64,13 @@ def test_integers_of_numpy_are_integers(problem):
     assert_same_bits(state, fit(problem, epochs=1)[0])
 
 
+def test_float64_of_numpy_is_what_jax_makes_of_it(problem):
+    x, y = problem.data
+    wide = np.asarray(x, np.float64), np.asarray(y, np.int64)
+    state, _ = fit(problem, epochs=1, data=wide)
+    assert_same_bits(state, fit(problem, epochs=1)[0])
+
+
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
 @pytest.mark.parametrize("value", [1.5, 8.0, True, None, "8"])
 def test_counts_that_are_no_integers(problem, name, value):
