@@ -5,7 +5,9 @@ step: each image is moved differently, and differently each time. What moves is 
 displacements, in pixels: y[i, j] = x[(i, j) + displacement[i, j]]. They add up, so that an image is
 interpolated once, however many there are:
 
-    moves = affine_displacements(key, x.shape, degrees=10) + elastic_displacements(other, x.shape, 1)
+    turn, tremble = jax.random.split(key)
+    moves = affine_displacements(turn, x.shape, degrees=10)
+    moves += elastic_displacements(tremble, x.shape, strength=1.0)
     x = warped(x, moves)
 """
 
@@ -33,10 +35,10 @@ def shifted(images: ArrayLike, by: ArrayLike) -> jax.Array:
     """
     images = jnp.asarray(images)
     n, height, width, _ = images.shape
-    by = jnp.broadcast_to(jnp.asarray(by), (n, 2))
+    size = jnp.array([height, width])
+    by = jnp.broadcast_to(jnp.clip(jnp.asarray(by), -size, size), (n, 2))
 
     def shift(image, by):
-        # an image of zeros all around, of which a window is taken: further away are only zeros
         around = jnp.pad(image, ((height, height), (width, width), (0, 0)))
         return jax.lax.dynamic_slice(around, (height - by[0], width - by[1], 0), image.shape)
 
@@ -76,7 +78,7 @@ def warped(images: ArrayLike, displacements: ArrayLike) -> jax.Array:
         return ndimage.map_coordinates(image, list(places), order=1)
 
     every_channel = jax.vmap(channel, in_axes=(-1, None), out_axes=-1)
-    return jax.vmap(every_channel)(images, places).astype(images.dtype)
+    return jax.vmap(every_channel)(images, places)
 
 
 def affine_displacements(

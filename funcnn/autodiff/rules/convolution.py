@@ -30,6 +30,30 @@ def _swapped(spec):
     return (spec[1], spec[0], *spec[2:])
 
 
+def _convolution(lhs, rhs, *, dimension_numbers, out_sharding, **how):
+    """`lax.conv_general_dilated` of transposed arrays: images NHWC, kernels HWIO.
+
+    XLA's CPU backend rearranges axes by itself, but not inside of loops: there a convolution in any
+    other order is computed by plain loops. A training step scanned over batches of 128, 28 x 28,
+    with four 3 x 3 convolutions: 68 ms, and 1782 ms without this (CPU time).
+    """
+    if out_sharding is not None:  # transposing what is sharded could mean moving it
+        return lax.conv_general_dilated(
+            lhs, rhs, dimension_numbers=dimension_numbers, out_sharding=out_sharding, **how
+        )
+    (n, c, *image), (o, i, *window), (n_out, c_out, *image_out) = dimension_numbers
+    axes = range(lhs.ndim)
+    images, kernel = (0, axes[-1], *axes[1:-1]), (axes[-1], axes[-2], *axes[:-2])
+    out = lax.conv_general_dilated(
+        lax.transpose(lhs, (n, *image, c)),
+        lax.transpose(rhs, (*window, i, o)),
+        dimension_numbers=lax.ConvDimensionNumbers(images, kernel, images),
+        **how,
+    )
+    order = (n_out, *image_out, c_out)
+    return lax.transpose(out, sorted(axes, key=order.__getitem__))
+
+
 def _strided(x, spec, counts, strides):
     """The first of every `stride` places along each spatial axis, `counts` of them."""
     ends, steps = list(x.shape), [1] * x.ndim
@@ -86,7 +110,7 @@ def _to_input(
         pads.append((before, _dilated(n, dilation) + reach - 1 - _dilated(m, stride) - before))
     groups = max(feature_group_count, batch_group_count)
     kernel = lax.rev(_move_groups(rhs, groups, rhs_spec[0], rhs_spec[1]), rhs_spec[2:])
-    to_input = lax.conv_general_dilated(
+    to_input = _convolution(
         g,
         lax.convert_element_type(kernel, g.dtype),
         window_strides=lhs_dilation,
@@ -142,7 +166,7 @@ def _to_kernel(
     sharding = cotangent_sharding(rhs_aval)
 
     def convolution(lhs, g, **groups):
-        return lax.conv_general_dilated(
+        return _convolution(
             lhs,
             g,
             window_strides=rhs_dilation,
