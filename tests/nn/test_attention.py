@@ -229,7 +229,7 @@ def test_a_transformer_block_is_the_formula():
 def test_gradients():
     model = nn.serial(
         nn.learned_positions(TIME),
-        nn.multi_head_attention(1, is_causal=True, positions=nn.functional.rotary),
+        nn.transformer_block(2, 1, mlp_features=2, is_causal=True, positions=nn.functional.rotary),
     )
     x = x_of(1, TIME, 2)
     params = random_params(model, x)

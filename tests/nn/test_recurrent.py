@@ -145,14 +145,14 @@ def test_the_carry_of_one_call_starts_the_next():
     assert empty[0].shape == (0, TIME, FEATURES)
 
 
-def test_gradients_of_the_cells_and_of_a_masked_scan():
-    layer, mask = nn.gru(FEATURES, reverse=True), np.array([[True, False, True]])
+def test_gradients():
+    """Of all three, with a mask and backwards, too."""
+    mask = np.array([[True, False, True]])
 
     def loss(params, x):
-        y = layer(params["gru"], (x, mask))
-        h = nn.functional.rnn_cell(y[:, 0], x[:, 0], **params["rnn"])
-        c, h = nn.functional.lstm_cell((y[:, 2], h), x[:, 1], **params["lstm"])
-        return (c * h).sum()
+        gru = nn.gru(FEATURES, reverse=True)(params["gru"], (x, mask))
+        lstm, rnn = nn.lstm(FEATURES)(params["lstm"], x), nn.rnn(FEATURES)(params["rnn"], x)
+        return (gru * lstm * rnn).sum()
 
     check_grads(jax.jit(loss), ({name: params_of(name) for name in LAYERS}, x_of(1, 3, IN)))
 
