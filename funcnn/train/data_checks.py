@@ -8,21 +8,20 @@ import numpy as np
 
 from funcnn.nn.layer import shape_of
 from funcnn.train.counting import count_examples
+from funcnn.train.history import PREFIXES, RESERVED
 from funcnn.train.objective import Loss
 from funcnn.train.state import TrainState
-
-RESERVED = {"loss", "epoch", "step", "seconds"}  # names in the history
 
 
 def check_data(name: str, data: Any, loss: Loss, state: TrainState, batch_size: int) -> None:
     """Raises for data that is empty, ragged or not finite, or that the loss cannot take.
 
-    The loss is traced, not computed: on a batch of `data` with a key, or of `validation` without.
+    The loss is traced, not computed: on a batch of `data` with a key, or of data held out without.
     """
     try:
         n = count_examples(data)
         _check_finite("data", data)
-        key = None if name == "validation" else state.key
+        key = state.key if name == "data" else None
         size = min(batch_size, n)
         of_batch = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
         batch = jax.tree.map(of_batch, shape_of(data))  # NumPy's float64 as JAX will have it
@@ -63,7 +62,7 @@ def _check_returned(returned: Any) -> None:
             "a loss must return (scalar, (state, metrics)), metrics a dict of scalars, and "
             f"(value, (state, {{}})) where there is nothing to report; got {returned}"
         )
-    taken = {name for name in extra[1] if name in RESERVED or name.startswith("validation_")}
+    taken = {name for name in extra[1] if name in RESERVED or name.startswith(PREFIXES)}
     if taken:
         raise ValueError(f"metrics cannot be named {sorted(taken)}: the history has these already")
 

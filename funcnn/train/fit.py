@@ -1,54 +1,34 @@
 """`fit`: epochs, validation, history, a progress bar; nothing lost when something goes wrong."""
 
-import functools
-import itertools
+import contextlib
+import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from funcnn.autodiff import value_and_grad
 from funcnn.optim import GradientTransformation
-from funcnn.train.counting import whole_number
+from funcnn.train.counting import count_examples, whole_number
 from funcnn.train.data_checks import check_data, check_state
-from funcnn.train.epoch import make_epoch, make_eval, order, take
+from funcnn.train.engine import START, Between, Engine, Halted, Outcome
+from funcnn.train.failures import BadSource, NonFinite, TrainingFailed
+from funcnn.train.history import History, Row, as_arrays, log_writer
 from funcnn.train.interruption import interruption
 from funcnn.train.objective import Loss
+from funcnn.train.partition import Partition
+from funcnn.train.placement import placement
 from funcnn.train.progress import progress_bar
+from funcnn.train.resident import evaluation, resident
+from funcnn.train.saving import Run, saving
 from funcnn.train.state import TrainState
-from funcnn.train.step import make_step
-
-History = dict[str, np.ndarray]
-
-
-class NonFinite(RuntimeWarning):
-    """Training stopped because a loss or a parameter was NaN or infinite.
-
-    Attributes:
-      state: the last `TrainState` with finite parameters: the one that the bad step started from.
-      history: of the epochs that were completed.
-      epoch, step: where it happened; both count from 1, `step` within the epoch.
-
-    It is shown each time, and not only the first time as most warnings are.
-    """
-
-    def __init__(
-        self, what: str, epoch: int, step: int | None, state: TrainState, history: History
-    ):
-        where = f"in epoch {epoch}" + ("" if step is None else f", step {step}")
-        super().__init__(
-            f"{what} {where}: training stopped, and the state before is returned. Usual causes: a "
-            "learning rate too high, log or sqrt at 0, a division by 0."
-        )
-        self.epoch, self.step, self.state, self.history = epoch, step, state, history
-
-
-# at the end of the filters, so that those of the user still come first
-warnings.simplefilter("always", NonFinite, append=True)
+from funcnn.train.stopping import Measure, Stop, best_epoch, first_reason
+from funcnn.train.streamed import is_source, streamed, streamed_evaluation
 
 
 def fit(
@@ -58,16 +38,30 @@ def fit(
     data: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     validation: Any = None,
+    test: Any = None,
     grad: Callable[..., Any] = value_and_grad,
     drop_remainder: bool = False,
+    steps_per_epoch: int | None = None,
+    stop: Stop | Sequence[Stop] | None = None,
+    keep: Measure | None = None,
+    measured_params: Callable[[TrainState], Any] = lambda state: state.params,
+    checkpoints: Any = None,
+    resume: bool = False,
+    log: str | os.PathLike[str] | None = None,
+    mesh: Mesh | None = None,
+    partition: Partition | None = None,
     progress: bool | None = None,
 ) -> tuple[TrainState, History]:
-    """Trains for some epochs, each one compiled program.
+    """Trains for some epochs.
+
+    Of arrays that fit on the device, each epoch is one compiled program. Batches that a source
+    yields are taken one by one, while the next ones are drawn in another thread.
 
     The same arguments give the same parameters, bit for bit. A run of 2 epochs continued for 3
-    (`fit` called with the state that it returned) is a run of 5.
+    (`fit` called with the state that it returned) is a run of 5; and so is one of 5 that was killed
+    and resumed from its checkpoints.
 
     Args:
       loss: ``loss(params, state, batch, key) -> (scalar, (state, metrics))``, for instance from
@@ -77,13 +71,35 @@ def fit(
       state: where to start, from `init` or an earlier `fit`. It stays valid, so that memory is
         needed for two; `make_epoch` needs one.
       data: a pytree of arrays whose first axis counts examples; for `supervised`, ``(x, y)``. It is
-        put on the device once.
-      epochs: how often to go through the data.
+        put on the device once (on each device of a mesh). Or a source of batches: a function from
+        the number of the epoch (from 1) to an iterable of batches, as `funcnn.data.batches` makes
+        of arrays and memory maps; or anything that can be iterated anew each epoch, such as a
+        loader of `grain`. Then `batch_size` is left out, and the history's means weigh each batch
+        by its examples.
+      epochs: how often to go through the data, those before a resumption included.
       batch_size: examples in a step, see `make_epoch`.
-      validation: data of the same structure, on which loss and metrics are measured after each
-        epoch; None for none.
-      grad: the gradient transform, `funcnn.value_and_grad` or `jax.value_and_grad`.
-      drop_remainder: see `make_epoch`.
+      validation: data of the same structure, arrays or a source, on which loss and metrics are
+        measured after each epoch; None for none.
+      test: the same, measured once at the end with the parameters that are returned.
+      grad: the gradient transform, `funcnn.value_and_grad` or `jax.value_and_grad`; or
+        `accumulated` of one of them.
+      drop_remainder: see `make_epoch`; a source drops what it wants to.
+      steps_per_epoch: of a source that does not end, or ends elsewhere.
+      stop: when to end before the last epoch, see `early_stopping` and `reached`; any function of
+        the history that returns a reason (or None to go on), or several.
+      keep: return the state of the epoch that was the best by this measure, for instance
+        ``train.lowest("validation_loss")``, instead of the last one.
+      measured_params: which parameters are validated and tested, given the state; for instance
+        averaged ones, ``lambda state: state.opt_state[-1].average`` of `funcnn.optim.params_ema`.
+      checkpoints: a folder, or `Checkpoints(folder, ...)`, where the run is saved as it goes, at
+        its end, and when it fails. Needs the extra "checkpoints".
+      resume: go on from the newest of the checkpoints; start anew where there is none. Needs the
+        same arguments as before; `epochs` may be larger.
+      log: a file to which the history is added as it comes, as JSON Lines; see `read_history`. What
+        a resumed run repeats is written once.
+      mesh: `jax.make_mesh((8,), ("data",))`, say: the examples of each minibatch are divided among
+        its devices, see `Partition`. The numbers are those of one device, up to rounding.
+      partition: how, where it is another way; and which parameters are divided.
       progress: a bar with loss and metrics on standard error. True needs tqdm (say so in a
         notebook); False is silent; None shows it where tqdm is installed and standard error is a
         terminal.
@@ -92,19 +108,23 @@ def fit(
       ``(state, history)``. `history` has arrays with one entry for each epoch completed: "epoch",
       "step" (taken so far, earlier calls included), "loss" and the loss's metrics (means over the
       epoch, each batch measured before its step), "validation_loss" and so on, and "seconds" (of
-      wall time; the first epoch's hold the compilation).
+      wall time; the first epoch's hold the compilation). With `test`, "test_loss" and so on are
+      scalars.
 
-      Ctrl-C ends training after the epoch that is running; what was trained is returned. (A second
-      one raises KeyboardInterrupt at once.) A loss or
+      Ctrl-C ends training after the epoch that is running (after the batch, of a source); what was
+      trained is returned. (A second one raises KeyboardInterrupt at once.) A loss or
       parameter that is not finite ends it too: then a `NonFinite` warning says where, and the
       returned state is the one before that step.
 
     Raises:
       ValueError: data that is empty, holds NaN or infinities (for what is missing, take zeros and a
         mask), or has another number of examples in each leaf; a batch larger than the data; a state
-        that is not finite; what `loss.check` objects to.
+        that is not finite; what `loss.check` objects to; a mesh that does not divide the batch.
       TypeError: a loss that returns something else; labels of a dtype that the loss does not take.
-      ImportError: progress=True without tqdm.
+      ImportError: progress=True without tqdm; checkpoints without orbax-checkpoint.
+      TrainingFailed: while training, the data source raised an error, ended too early or yielded
+        something else than before; memory did not suffice; `stop` raised an error. It has the last
+        good state and the history.
 
     Example:
 
@@ -121,111 +141,120 @@ def fit(
     >>> print(history["loss"].shape, history["validation_loss"][-1] < 1e-3)
     (30,) True
 
-    Source: decks A and E, row 40 (training and validation sets).
+    Source: decks A and E, row 40 (training and validation sets), row 18 (early stopping).
     """
     epochs = whole_number("epochs", epochs, least=0)
-    batch_size = whole_number("batch_size", batch_size, least=1)
     check_state(state)
+    where = placement(mesh, partition, state, batch_size)
+    how = loss, optimizer, grad, state
+    engine = _engine(*how, data, batch_size, drop_remainder, steps_per_epoch, where)
+    for name, held_out in (("validation", validation), ("test", test)):
+        if held_out is not None:
+            engine.evaluate[name] = _evaluation(loss, state, name, held_out, batch_size, where)
+
+    def measured(name: str, state: TrainState, number: int) -> Row:
+        if name not in engine.evaluate:
+            return {}
+        values = engine.evaluate[name](measured_params(state), state.state, number)
+        return {f"{name}_{key}": value for key, value in values.items()}
+
+    with contextlib.ExitStack() as stack:
+        saves = stack.enter_context(saving(checkpoints, resume, engine.state))
+        run = saves.found or Run(engine.state)
+        write = log_writer(log, int(run.state.step), saves.found is not None)
+        interrupted = stack.enter_context(interruption())
+        bar = stack.enter_context(progress_bar(epochs, len(run.rows), progress))
+        between = Between(
+            stop=interrupted,
+            due=lambda batches: saves.due(len(run.rows), batches),
+            save=lambda state, at: saves.save(run._replace(state=state, position=at)),
+            show=bar.batch,
+        )
+        bad: Outcome | None = None
+        try:
+            reason = first_reason(stop, as_arrays(run.rows)) if run.rows else None
+            while len(run.rows) < epochs and not (reason or interrupted()):
+                number, started = len(run.rows) + 1, time.perf_counter()
+                outcome = engine.epoch(run.state, number, run.position, between)
+                run = run._replace(state=outcome.state, position=outcome.position)
+                if outcome.row is None:
+                    bad = outcome if outcome.bad else None
+                    break
+                row: Row = {"epoch": number, "step": int(run.state.step), **outcome.row}
+                row |= measured("validation", run.state, number)
+                row["seconds"] = time.perf_counter() - started
+                run = run._replace(rows=(*run.rows, row), position=START)
+                history = as_arrays(run.rows)
+                if keep is not None and best_epoch(keep, history) == len(run.rows) - 1:
+                    run = run._replace(kept=jax.tree.map(jnp.copy, run.state))
+                write(row)
+                bar.epoch(row)
+                reason = first_reason(stop, history)
+                if saves.due(number, 0):
+                    saves.save(run)
+        except Exception as error:
+            if isinstance(error, Halted):
+                run = run._replace(state=error.state, position=error.position)
+                saves.save(run)
+            elif not run.rows:
+                raise  # nothing to lose, and no doubt about where it comes from
+            raise _failed(error, run) from (error.__cause__ or error)
+        history = as_arrays(run.rows)
+        if bad is not None and bad.bad is not None:
+            stopped = NonFinite(bad.bad, len(run.rows) + 1, bad.bad_step, run.state, history)
+            warnings.warn(stopped, stacklevel=2)
+        else:
+            saves.save(run)
+        if interrupted():
+            bar.interrupted()
+        elif reason:
+            bar.say(f"{reason}: training ended after epoch {len(run.rows)}")
+        final = run.state if run.kept is None else run.kept
+        if once := measured("test", final, len(run.rows)):
+            history |= {name: np.array(value) for name, value in once.items()}
+            write(once)
+    return final, history
+
+
+def _engine(
+    loss, optimizer, grad, state, data, batch_size, drop_remainder, steps_per_epoch, where
+) -> Engine:
+    """For arrays or for a source, whichever the data is; raises for what the loss cannot take."""
+    if is_source(data):
+        if batch_size is not None:
+            raise ValueError(
+                f"data is a {type(data).__name__}, from which whole batches are drawn: leave out "
+                "batch_size"
+            )
+        if steps_per_epoch is not None:
+            steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch, least=1)
+        check = _checked("data", loss, state)
+        return streamed(loss, optimizer, grad, state, data, steps_per_epoch, check, where)
+    if steps_per_epoch is not None:
+        raise ValueError("steps_per_epoch is for a source of batches, and data is arrays")
+    batch_size = whole_number("batch_size", batch_size, least=1)
     check_data("data", data, loss, state, batch_size)
-    if validation is not None:
-        check_data("validation", validation, loss, state, batch_size)
-    data, validation = jax.tree.map(jnp.asarray, (data, validation))
-    state = _settled(state, data)
-    step, epoch, evaluate = _compiled(loss, optimizer, grad, batch_size, drop_remainder)
-
-    rows: list[dict[str, Any]] = []
-    with progress_bar(epochs, progress) as bar, interruption() as interrupted:
-        for number in range(1, epochs + 1):
-            started = time.perf_counter()
-            after, metrics = epoch(state, data)
-            if not bool(_all_finite((metrics["loss"], after.params, after.state))):
-                what, bad_step, state = _find_bad_step(
-                    step, state, data, batch_size, drop_remainder
-                )
-                history = _as_arrays(rows)
-                warnings.warn(NonFinite(what, number, bad_step, state, history), stacklevel=2)
-                return state, history
-            row: dict[str, Any] = {"epoch": number, "step": int(after.step)}
-            row |= _to_host("", metrics)
-            if validation is not None:
-                measured = evaluate(after.params, after.state, validation)
-                row |= _to_host("validation_", measured)
-            row["seconds"] = time.perf_counter() - started
-            state = after
-            rows.append(row)
-            bar(row)
-            if interrupted():
-                bar(None)
-                break
-    return state, _as_arrays(rows)
+    return resident(loss, optimizer, grad, state, data, batch_size, drop_remainder, where)
 
 
-def _compiled(loss, optimizer, grad, batch_size, drop_remainder):
-    """Step, epoch and evaluation, made once for the same arguments: the next `fit` has them.
-
-    Only the latest are kept, because they hold on to all that the loss closes over. The state is
-    not donated: the old one is what is returned when an epoch goes wrong.
-    """
-    arguments = loss, optimizer, grad, batch_size, drop_remainder
-    try:
-        return _made(*arguments)
-    except TypeError:
-        hashable = all(getattr(type(a), "__hash__", None) for a in arguments)
-        if hashable:
-            raise
-        return _made.__wrapped__(*arguments)
+def _evaluation(loss, state, name, data, batch_size, where) -> Callable[[Any, Any, int], Row]:
+    if is_source(data):
+        return streamed_evaluation(loss, name, data, _checked(name, loss, state), where)
+    size = min(count_examples(data), _EVALUATED) if batch_size is None else batch_size
+    check_data(name, data, loss, state, size)
+    return evaluation(loss, data, size, where)
 
 
-@functools.lru_cache(maxsize=1)
-def _made(loss, optimizer, grad, batch_size, drop_remainder):
-    step = make_step(loss, optimizer, grad)
-    epoch = make_epoch(step, batch_size, drop_remainder=drop_remainder, donate=False)
-    return jax.jit(step), epoch, make_eval(loss, batch_size)
+_EVALUATED = 256  # examples looked at together, where the batches of the training are not known
 
 
-@functools.partial(jax.jit, keep_unused=True)
-def _settled(state: TrainState, data: Any) -> TrainState:
-    """The state as an epoch returns it: on the data's devices, no type weak.
-
-    Otherwise the second epoch would meet a state of another kind, and compile once more.
-    """
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), state)
+def _checked(name: str, loss: Loss, state: TrainState) -> Callable[[Any], None]:
+    """Checks the first batch of a source as all of the data is checked where there is all of it."""
+    return lambda batch: check_data(name, batch, loss, state, count_examples(batch))
 
 
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.array([jnp.isfinite(x).all() for x in leaves]))
-
-
-def _find_bad_step(step, start: TrainState, data: Any, batch_size: int, drop_remainder: bool):
-    """Walks through the epoch again, step by step, up to the one that is not finite.
-
-    Costs nothing while all goes well, since an epoch can be had again from the state it began with.
-    Returns what was not finite, in which step (from 1; None if none is to blame), and the state
-    before it.
-    """
-    batches, rest = order(start, data, batch_size)
-    last = [rest] if rest.size and not drop_remainder else []
-    state = start
-    for i, indices in enumerate(itertools.chain(batches, last), start=1):
-        after, metrics = step(state, take(data, indices))
-        if not bool(_all_finite(metrics["loss"])):
-            return f"the loss is {metrics['loss']}", i, state
-        if not bool(_all_finite(after.params)):
-            return "a parameter is no longer finite", i, state
-        if not bool(_all_finite((metrics["loss"], after.state))):
-            return "the model's state is no longer finite", i, state
-        state = after
-    return "the mean loss is not finite, though that of each step is,", None, start
-
-
-def _to_host(prefix: str, metrics: dict[str, jax.Array]) -> dict[str, np.ndarray]:
-    """The measured values, the loss first (a compiled program returns a dict sorted by name)."""
-    names = sorted(metrics, key=lambda name: (name != "loss", name))
-    return {prefix + name: np.asarray(metrics[name]) for name in names}
-
-
-def _as_arrays(rows: list[dict[str, Any]]) -> History:
-    names = rows[0] if rows else ("epoch", "step", "loss", "seconds")
-    return {name: np.array([row[name] for row in rows]) for name in names}
+def _failed(error: Exception, run: Run) -> TrainingFailed:
+    what = str(error)
+    if not isinstance(error, (Halted, BadSource)):
+        what = f"{type(error).__name__} in epoch {len(run.rows) + 1}: {what}"
+    return TrainingFailed(what, run.state, as_arrays(run.rows))

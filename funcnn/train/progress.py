@@ -2,37 +2,63 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+from funcnn.train.history import Row
 
 
-@contextlib.contextmanager
-def progress_bar(
-    epochs: int, wanted: bool | None
-) -> Iterator[Callable[[dict[str, Any] | None], None]]:
-    """A function to call with each epoch's row of the history, or with None when interrupted."""
-    if wanted is False:
-        yield lambda row: None
-        return
-    if wanted is None and not (_is_terminal(sys.stderr) and _tqdm(required=False)):
-        yield lambda row: None if row else print(_INTERRUPTED, file=sys.stderr)
-        return
+class Progress(NamedTuple):
+    """
+    Attributes:
+      epoch: shows the row of an epoch that is done.
+      batch: shows how many batches of a streamed epoch are done.
+      say: says why training ends before its last epoch; and
+      interrupted: that it was told to end, where there is no bar too.
+    """
 
-    bar = _tqdm(required=True)(total=epochs, unit="epoch", dynamic_ncols=True)
+    epoch: Callable[[Row], None]
+    batch: Callable[[int], None]
+    say: Callable[[str], None]
+    interrupted: Callable[[], None]
 
-    def show(row: dict[str, Any] | None) -> None:
-        if row is None:
-            bar.write(_INTERRUPTED, file=sys.stderr)
-            return
-        shown = {k: v for k, v in row.items() if k not in ("epoch", "step", "seconds")}
-        bar.set_postfix({k: f"{v:.4g}" for k, v in shown.items() if v.ndim == 0}, refresh=False)
-        bar.update()
 
-    with bar:
-        yield show
+def _nothing(shown: Any) -> None:
+    pass
 
 
 _INTERRUPTED = "interrupted: what was trained so far is returned"
+
+
+@contextlib.contextmanager
+def progress_bar(epochs: int, done: int, wanted: bool | None) -> Iterator[Progress]:
+    """A bar over `epochs`, of which `done` are done, with the time left and the latest numbers."""
+    if wanted is False:
+        yield Progress(_nothing, _nothing, _nothing, lambda: None)
+        return
+    if wanted is None and not (_is_terminal(sys.stderr) and _tqdm(required=False)):
+        yield Progress(_nothing, _nothing, _nothing, lambda: print(_INTERRUPTED, file=sys.stderr))
+        return
+
+    bar = _tqdm(required=True)(total=epochs, initial=done, unit="epoch", dynamic_ncols=True)
+    shown = 0.0
+
+    def epoch(row: Row) -> None:
+        numbers = {k: v for k, v in row.items() if k not in ("epoch", "step", "seconds")}
+        bar.set_description_str(None, refresh=False)
+        bar.set_postfix({k: f"{v:.4g}" for k, v in numbers.items()}, refresh=False)
+        bar.update()
+
+    def batch(count: int) -> None:
+        nonlocal shown
+        if (now := time.monotonic()) - shown > 0.2:
+            shown = now
+            bar.set_description_str(f"batch {count}")
+
+    with bar:
+        say = lambda text: bar.write(text, file=sys.stderr)
+        yield Progress(epoch, batch, say, lambda: say(_INTERRUPTED))
 
 
 def _is_terminal(stream: Any) -> bool:

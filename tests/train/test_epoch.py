@@ -11,6 +11,7 @@ import pytest
 import funcnn
 from funcnn import optim, train
 from funcnn.train.counting import count_examples
+from funcnn.train import placement
 from funcnn.train.epoch import order
 from funcnn.train.shuffle import permutation
 
@@ -183,17 +184,17 @@ def test_means_of_half_precision_losses_are_taken_in_float32(dtype):
 
 @pytest.mark.parametrize("where", ["here", "on the device", "weak"])
 def test_the_first_epoch_of_fit_is_the_only_one_compiled(problem, where):
-    fit_room = importlib.import_module("funcnn.train.fit")  # the name is the function's too
+    fit_room = importlib.import_module("funcnn.train.resident")
 
     data, state = problem.data, problem.state
     if where == "on the device":
         data = jax.device_put(data, jax.devices()[0])
     if where == "weak":
         state = state._replace(step=jnp.asarray(0))
-    fit_room._made.cache_clear()
+    fit_room._programs.cache_clear()
     train.fit(problem.loss, problem.optimizer, state, data, epochs=3, batch_size=8)
-    _, epoch, _ = fit_room._compiled(
-        problem.loss, problem.optimizer, funcnn.value_and_grad, 8, False
+    _, epoch = fit_room._compiled(
+        problem.loss, problem.optimizer, funcnn.value_and_grad, 8, False, placement.Placement()
     )
     assert epoch._cache_size() == 1
 

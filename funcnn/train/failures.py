@@ -1,0 +1,88 @@
+"""How training ends when it goes wrong: with what was trained, and a word on where and why."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from funcnn.train.history import History
+from funcnn.train.state import TrainState
+
+
+class NonFinite(RuntimeWarning):
+    """Training stopped because a loss or a parameter was NaN or infinite.
+
+    Attributes:
+      state: the last `TrainState` with finite parameters: the one that the bad step started from.
+      history: of the epochs that were completed.
+      epoch, step: where it happened; both count from 1, `step` within the epoch.
+
+    It is shown each time, and not only the first time as most warnings are.
+    """
+
+    def __init__(
+        self, what: str, epoch: int, step: int | None, state: TrainState, history: History
+    ):
+        where = f"in epoch {epoch}" + ("" if step is None else f", step {step}")
+        super().__init__(
+            f"{what} {where}: training stopped, and the state before is returned. Usual causes: a "
+            "learning rate too high, log or sqrt at 0, a division by 0."
+        )
+        self.epoch, self.step, self.state, self.history = epoch, step, state, history
+
+
+# at the end of the filters, so that those of the user still come first
+warnings.simplefilter("always", NonFinite, append=True)
+
+
+class TrainingFailed(RuntimeError):
+    """Training ended by an error: of the data source, of memory, of a function that was given.
+
+    The error itself is its `__cause__`.
+
+    Attributes:
+      state: the last good `TrainState`.
+      history: of the epochs that were completed.
+    """
+
+    def __init__(self, what: str, state: TrainState, history: History):
+        super().__init__(
+            f"{what} (the state after {int(state.step)} steps is this error's .state, the epochs "
+            "so far its .history)"
+        )
+        self.state, self.history = state, history
+
+
+class BadSource(Exception):
+    """What is wrong with a batch, or with where it comes from: the message says all of it."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether XLA or Python could not have the memory that they asked for."""
+    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return exhausted or isinstance(error, MemoryError)
+
+
+class Unusable(Exception):
+    """An argument of `fit` that cannot be meant, its error is the cause; raised in a thread."""
+
+
+def memory_advice(
+    error: BaseException, batch_size: int, step: Callable[..., Any], *arguments: Any
+) -> str:
+    """Which batch size did not fit, how many bytes a step of it takes, and what would help."""
+    asked = str(error).partition("RESOURCE_EXHAUSTED: ")[2].partition("\n")[0]
+    try:
+        needs = step.lower(*arguments).compile().memory_analysis()  # type: ignore[attr-defined]
+        arrays = needs.argument_size_in_bytes + needs.output_size_in_bytes
+        measured = (
+            f"a step of it takes {needs.temp_size_in_bytes:,} bytes beside {arrays:,} for "
+            "parameters, optimizer and batch"
+        )
+    except Exception:  # the advice must not hide the error itself
+        measured = "and XLA does not say how many bytes a step takes"
+    return (
+        f"out of memory with batch_size {batch_size}: {measured}. {asked} A smaller batch, "
+        "grad=train.accumulated(...), nn.remat or nn.mixed_precision take less"
+    )
