@@ -66,11 +66,13 @@ class Engine(NamedTuple):
     Attributes:
       state: where training starts, on the devices.
       epoch: ``epoch(state, number, position, between) -> Outcome``; `number` counts from 1.
+      memory: what a step needs, in words, for when there is not enough.
       evaluate: by name ("validation", "test"), ``evaluate(params, state, number) -> Row``.
     """
 
     state: TrainState
     epoch: Callable[[TrainState, int, Position, Between], Outcome]
+    memory: Callable[[], str]
     evaluate: dict[str, Callable[[Any, Any, int], Row]]
 
 

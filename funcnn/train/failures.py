@@ -58,31 +58,34 @@ class BadSource(Exception):
     """What is wrong with a batch, or with where it comes from: the message says all of it."""
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether XLA or Python could not have the memory that they asked for."""
-    exhausted = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return exhausted or isinstance(error, MemoryError)
-
-
 class Unusable(Exception):
     """An argument of `fit` that cannot be meant, its error is the cause; raised in a thread."""
 
 
-def memory_advice(
-    error: BaseException, batch_size: int, step: Callable[..., Any], *arguments: Any
-) -> str:
-    """Which batch size did not fit, how many bytes a step of it takes, and what would help."""
-    asked = str(error).partition("RESOURCE_EXHAUSTED: ")[2].partition("\n")[0]
+def out_of_memory(error: BaseException) -> bool:
+    """Whether XLA or Python could not have the memory that they asked for."""
+    of_xla = isinstance(error, jax.errors.JaxRuntimeError)
+    said = "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
+    return isinstance(error, MemoryError) or (of_xla and said)
+
+
+def memory_of_step(batch_size: int, step: Callable[..., Any], *arguments: Any) -> str:
+    """Which batch size did not fit, how many bytes a step of it takes, and what would help.
+
+    Args:
+      step: compiled by `jax.jit`.
+      arguments: of the step, or shapes like them.
+    """
     try:
         needs = step.lower(*arguments).compile().memory_analysis()  # type: ignore[attr-defined]
         arrays = needs.argument_size_in_bytes + needs.output_size_in_bytes
-        measured = (
-            f"a step of it takes {needs.temp_size_in_bytes:,} bytes beside {arrays:,} for "
-            "parameters, optimizer and batch"
+        bytes_of_step = (
+            f"a step takes {needs.temp_size_in_bytes:,} bytes beside {arrays:,} for parameters, "
+            "optimizer and batch"
         )
-    except Exception:  # the advice must not hide the error itself
-        measured = "and XLA does not say how many bytes a step takes"
+    except Exception:  # this is about an error, and must not hide it
+        bytes_of_step = "how many bytes a step takes XLA does not say"
     return (
-        f"out of memory with batch_size {batch_size}: {measured}. {asked} A smaller batch, "
-        "grad=train.accumulated(...), nn.remat or nn.mixed_precision take less"
+        f"out of memory with batch_size {batch_size}: {bytes_of_step}. A smaller batch takes less, "
+        "as do grad=train.accumulated(...), nn.remat and nn.mixed_precision"
     )

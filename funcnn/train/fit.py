@@ -17,7 +17,7 @@ from funcnn.optim import GradientTransformation
 from funcnn.train.counting import count_examples, whole_number
 from funcnn.train.data_checks import check_data, check_state
 from funcnn.train.engine import START, Between, Engine, Halted, Outcome
-from funcnn.train.failures import BadSource, NonFinite, TrainingFailed
+from funcnn.train.failures import BadSource, NonFinite, TrainingFailed, out_of_memory
 from funcnn.train.history import History, Row, as_arrays, log_writer
 from funcnn.train.interruption import interruption
 from funcnn.train.objective import Loss
@@ -196,9 +196,9 @@ def fit(
             if isinstance(error, Halted):
                 run = run._replace(state=error.state, position=error.position)
                 saves.save(run)
-            elif not run.rows:
+            elif not run.rows and not out_of_memory(error):
                 raise  # nothing to lose, and no doubt about where it comes from
-            raise _failed(error, run) from (error.__cause__ or error)
+            raise _failed(error, run, engine, state) from (error.__cause__ or error)
         history = as_arrays(run.rows)
         if bad is not None and bad.bad is not None:
             stopped = NonFinite(bad.bad, len(run.rows) + 1, bad.bad_step, run.state, history)
@@ -253,8 +253,12 @@ def _checked(name: str, loss: Loss, state: TrainState) -> Callable[[Any], None]:
     return lambda batch: check_data(name, batch, loss, state, count_examples(batch))
 
 
-def _failed(error: Exception, run: Run) -> TrainingFailed:
+def _failed(error: Exception, run: Run, engine: Engine, start: TrainState) -> TrainingFailed:
     what = str(error)
-    if not isinstance(error, (Halted, BadSource)):
+    if out_of_memory(error):
+        what = f"{engine.memory()}. {what}"
+    elif not isinstance(error, (Halted, BadSource)):
         what = f"{type(error).__name__} in epoch {len(run.rows) + 1}: {what}"
-    return TrainingFailed(what, run.state, as_arrays(run.rows))
+    # a step of a stream that fails takes the state with it, which it was to write over
+    lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(run.state))
+    return TrainingFailed(what, start if lost else run.state, as_arrays(run.rows))

@@ -15,7 +15,6 @@ from funcnn.train.partition import (
     batch_sharding,
     check_mesh,
     put,
-    put,
     state_sharding,
     whole,
 )

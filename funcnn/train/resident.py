@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from funcnn.optim import GradientTransformation
-from funcnn.train.engine import Engine, Halted, Outcome, all_finite
+from funcnn.train.engine import Engine, Outcome, all_finite
 from funcnn.train.epoch import make_epoch, make_eval, order, take
-from funcnn.train.failures import memory_advice, out_of_memory
+from funcnn.train.failures import memory_of_step
 from funcnn.train.history import Row, as_row
 from funcnn.train.objective import Loss
 from funcnn.train.placement import Placement, placed_loss, placed_step, put_state, put_whole
@@ -37,18 +37,16 @@ def resident(
     state = _settled(put_state(where, state), data)
 
     def run(state, number, position, between):
-        try:
-            after, metrics = epoch(state, data)
-            if bool(ARE_FINITE((metrics["loss"], after.params, after.state))):
-                return Outcome(after, as_row("", metrics))
-            return _first_bad_step(step, state, data, batch_size, drop_remainder)
-        except Exception as error:
-            if not out_of_memory(error):
-                raise
-            batch = jax.eval_shape(lambda d: take(d, jnp.arange(batch_size)), data)
-            raise Halted(memory_advice(error, batch_size, step, state, batch), state) from error
+        after, metrics = epoch(state, data)
+        if bool(ARE_FINITE((metrics["loss"], after.params, after.state))):
+            return Outcome(after, as_row("", metrics))
+        return _first_bad_step(step, state, data, batch_size, drop_remainder)
 
-    return Engine(state, run, {})
+    def memory() -> str:
+        batch = jax.eval_shape(lambda d: take(d, jnp.arange(batch_size)), data)
+        return memory_of_step(batch_size, step, state, batch)
+
+    return Engine(state, run, memory, {})
 
 
 def evaluation(

@@ -13,7 +13,7 @@ from funcnn.nn.layer import shape_of
 from funcnn.optim import GradientTransformation
 from funcnn.train.counting import count_examples
 from funcnn.train.engine import START, Between, Engine, Halted, Outcome, Position, all_finite
-from funcnn.train.failures import BadSource, Unusable, memory_advice, out_of_memory
+from funcnn.train.failures import BadSource, Unusable, memory_of_step
 from funcnn.train.history import Row
 from funcnn.train.objective import Loss, named
 from funcnn.train.partition import put_batch
@@ -34,7 +34,9 @@ BAD = (
 def is_source(data: Any) -> bool:
     """Whether this is no pytree of arrays, but something that batches are drawn from."""
     leaves = jax.tree.leaves(data, is_leaf=lambda node: isinstance(node, Iterator))
-    return not all(hasattr(leaf, "shape") for leaf in leaves) and (callable(data) or hasattr(data, "__iter__"))
+    return not all(hasattr(leaf, "shape") for leaf in leaves) and (
+        callable(data) or hasattr(data, "__iter__")
+    )
 
 
 def streamed(
@@ -51,11 +53,13 @@ def streamed(
     step = guarded(placed_step(make_step(loss, optimizer, grad), where))
     draw = drawn_from(source, steps_per_epoch)
     compare = like_the_first(check)
-    given = state
+    largest: Any = None
+    shapes = jax.eval_shape(lambda state: state, state)
 
     def run(state: TrainState, number: int, position: Position, between: Between) -> Outcome:
         prepare = prepared(compare, number, position.batches, where)
         batches = prefetched(draw(number, position.batches), prepare)
+        nonlocal largest
         fine = jnp.zeros((), jnp.int32)
         running: deque = deque()  # the device may still be at these
         while True:
@@ -69,15 +73,9 @@ def streamed(
             if batch is None:
                 break
             size = count_examples(batch)
-            try:
-                state, fine, metrics = step(state, fine, batch)
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-                advice = memory_advice(error, size, step, state, fine, batch)
-                if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
-                    state, position = given, START
-                raise Halted(advice, state, position) from error
+            if largest is None or size > count_examples(largest):
+                largest = jax.eval_shape(lambda batch: batch, batch)
+            state, fine, metrics = step(state, fine, batch)
             running.append((metrics, fine, size))
             while len(running) > BEHIND:
                 position, bad = _done(running.popleft(), position)
@@ -100,7 +98,10 @@ def streamed(
             raise Halted(_nothing_came(number), state)
         return Outcome(state, _means(position))
 
-    return Engine(put_state(where, state), run, {})
+    def memory() -> str:
+        return memory_of_step(count_examples(largest), step, shapes, jnp.int32(0), largest)
+
+    return Engine(put_state(where, state), run, memory, {})
 
 
 def streamed_evaluation(

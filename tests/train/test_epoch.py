@@ -10,8 +10,8 @@ import pytest
 
 import funcnn
 from funcnn import optim, train
-from funcnn.train.counting import count_examples
 from funcnn.train import placement
+from funcnn.train.counting import count_examples
 from funcnn.train.epoch import order
 from funcnn.train.shuffle import permutation
 

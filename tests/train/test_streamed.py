@@ -210,6 +210,25 @@ def test_what_the_loss_cannot_take_is_found_in_the_first_batch(problem):
         fit(problem, problem.data, batch_size=8, steps_per_epoch=3)
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+def test_memory_that_does_not_suffice(problem, streamed):
+    """Terabytes, which no machine gives: the error says how many, and for which batch size."""
+
+    def hungry(params, state, batch, key):
+        value, extra = problem.loss(params, state, batch, key)
+        row = jnp.arange(2.0**42, dtype=jnp.float32)
+        return value + jnp.sort(batch[0][:, :1] * row, axis=1).sum(), extra
+
+    source = data.batches(problem.data, 8) if streamed else problem.data
+    size = {} if streamed else {"batch_size": 8}
+    message = (
+        r"out of memory with batch_size 8: a step takes 1\d\d,\d\d\d,\d\d\d,\d\d\d,\d\d\d bytes"
+    )
+    with pytest.raises(train.TrainingFailed, match=message) as caught:
+        train.fit(hungry, problem.optimizer, problem.state, source, epochs=1, **size)
+    assert_same_bits(caught.value.state, problem.state)
+
+
 def test_a_validation_source_that_fails_names_itself(problem):
     source = data.batches(problem.data, 8)
     with pytest.raises(
