@@ -9,6 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from funcnn.nn.errors import expect_inexact
+from funcnn.nn.functional.few_channels import few_channels, has_few_channels
 from funcnn.nn.functional.windows import Padding, checked_padding, fitted_padding, per_axis
 from funcnn.nn.parameters import expect_number
 
@@ -62,14 +63,16 @@ def conv(
     dilation = per_axis("conv: kernel_dilation", kernel_dilation, rank)
     spatial = x.shape[-rank - 1 : -1]
     reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
-    y = lax.conv_general_dilated(
-        *_same_dtype(_with_one_batch_axis(x, rank), kernel),
-        window_strides=strides,
-        padding=fitted_padding("conv", padding, spatial, reach, strides),
-        rhs_dilation=dilation,
-        dimension_numbers=_dimension_numbers(rank),
-        feature_group_count=groups,
-    )
+    window = {
+        "window_strides": strides,
+        "padding": fitted_padding("conv", padding, spatial, reach, strides),
+        "rhs_dilation": dilation,
+        "dimension_numbers": _dimension_numbers(rank),
+        "feature_group_count": groups,
+    }
+    operands = _same_dtype(_with_one_batch_axis(x, rank), kernel)
+    few = has_few_channels(*operands, window)
+    y = (few_channels if few else lax.conv_general_dilated)(*operands, **window)
     y = y.reshape(*x.shape[: -rank - 1], *y.shape[1:])
     return y if bias is None else y + bias
 
