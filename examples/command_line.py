@@ -32,6 +32,34 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """The options of the examples that train for long."""
+    parser.add_argument(
+        "--checkpoints",
+        type=folder,
+        metavar="FOLDER",
+        help="save the run there after each epoch (needs the extra 'checkpoints')",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last of the checkpoints, where there are some",
+    )
+
+
+def check_checkpoints(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Says what is wrong with these options before anything is trained."""
+    if args.resume and args.checkpoints is None:
+        parser.error("argument --resume: needs --checkpoints FOLDER")
+    if args.checkpoints is None or args.resume:
+        return
+    if args.checkpoints.exists() and any(args.checkpoints.glob("step_*")):
+        parser.error(
+            f"argument --checkpoints: {args.checkpoints} holds a run already: --resume goes on "
+            "with it"
+        )
+
+
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     """A converter for argparse: text to an int in low..high."""
     limits = f"of at least {low}" if high is None else f"from {low} to {high}"

@@ -4,6 +4,8 @@
     python examples/mnist.py --hidden none                  a linear classifier: about 92.8 %
     python examples/mnist.py --hidden 512,512 --epochs 8    about 98.3 %
 
+With --checkpoints FOLDER, a run that was stopped or killed goes on by --resume as if it never was.
+
 MNIST's four files are read from the folder --data, or the one that the environment variable
 FUNCNN_DATA names; else they are downloaded once (11 MB). Needs: pip install 'funcnn[examples]'
 """
@@ -74,6 +76,8 @@ def main() -> None:
         batch_size=args.batch_size,
         validation=splits.validation,
         grad=GRADIENTS[args.grad],
+        checkpoints=args.checkpoints,
+        resume=args.resume,
     )
     if not len(history["epoch"]):
         sys.exit("stopped before the end of the first epoch")
@@ -161,10 +165,12 @@ def arguments() -> tuple[argparse.Namespace, data.Splits]:
         default="funcnn",
         help="whose value_and_grad trains the network (default: %(default)s)",
     )
+    command_line.add_checkpoints(parser)
     parser.add_argument(
         "--quick", action="store_true", help="the first 10,000 training digits, 1 epoch"
     )
     args = parser.parse_args()
+    command_line.check_checkpoints(parser, args)
     args.epochs = args.epochs or (1 if args.quick else 10)
     try:
         splits = data.mnist(args.data, validation=1 / 6)

@@ -3,8 +3,10 @@
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -28,7 +30,7 @@ OPTIONS = {
     "digits": SHARED_OPTIONS,
     "mnist": SHARED_OPTIONS
     | {"--data", "--hidden", "--activation", "--optimizer", "--learning-rate", "--batch-size"}
-    | {"--grad"},
+    | {"--grad", "--checkpoints", "--resume"},
     "own_rule": {"--seed", "--quick", "--out", "--no-picture"},
 }
 
@@ -295,6 +297,27 @@ def test_linear_classifier_on_published_mnist(tmp_path):
     assert 0.915 < accuracy(run(tmp_path, "mnist", "--hidden", "", "--no-picture")) < 0.935
 
 
+def test_mnist_killed_and_resumed_prints_the_same(tmp_path, small_mnist):
+    """SIGKILL as soon as two checkpoints are there; the process has no chance to do anything."""
+    options = ["--data", small_mnist, "--no-picture", "--hidden", "8", "--epochs", 25]
+    saved = [*options, "--checkpoints", "run"]
+    command = [sys.executable, EXAMPLES / "mnist.py", *map(str, saved)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while len(list(tmp_path.glob("run/step_*"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob("run/step_*"))) < 5  # it was not near its end
+    again = run(tmp_path, "mnist", *saved, "--resume")
+    assert by_epoch(again) == by_epoch(run(tmp_path, "mnist", *options))
+
+
+def by_epoch(printed: str) -> list[str]:
+    """The table, and the test accuracy without the seconds."""
+    return [line.partition(", trained")[0] for line in printed.splitlines()[4:]]
+
+
 def test_own_rule(tmp_path):
     printed = run(tmp_path, "own_rule", "--quick")
     rows = {line.split(")")[0].strip(): line for line in printed.splitlines()}
@@ -344,6 +367,7 @@ def test_the_options_that_all_examples_have(load, monkeypatch, capsys, script):
         ("mnist", "--activation step", "--activation: invalid choice: 'step' (choose from "),
         ("mnist", "--optimizer lbfgs", "--optimizer: invalid choice: 'lbfgs' (choose from "),
         ("mnist", "--grad torch", "--grad: invalid choice: 'torch' (choose from "),
+        ("mnist", "--resume", "--resume: needs --checkpoints FOLDER"),
         ("mnist", "--learning-rate 0", "--learning-rate: expected a number above 0, got '0'"),
         ("mnist", "--learning-rate nan", "--learning-rate: expected a number above 0, got 'nan'"),
         ("mnist", "--learning-rate inf", "--learning-rate: expected a number above 0, got 'inf'"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def conv(
     dilation = per_axis("conv: kernel_dilation", kernel_dilation, rank)
     spatial = x.shape[-rank - 1 : -1]
     reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
-    window = {
+    window: dict[str, Any] = {
         "window_strides": strides,
         "padding": fitted_padding("conv", padding, spatial, reach, strides),
         "rhs_dilation": dilation,
