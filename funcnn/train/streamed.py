@@ -194,6 +194,7 @@ def prepared(
 
     def prepare(batch: Any) -> Any:
         number = next(numbers)
+        batch = jax.tree.map(_array, batch)
         try:
             compare(batch)
         except BadSource as error:
@@ -203,6 +204,11 @@ def prepared(
         return put_batch(batch, where.batch)
 
     return prepare
+
+
+def _array(leaf: Any) -> Any:
+    """Other libraries' arrays, such as a tensor of PyTorch in memory, as NumPy's."""
+    return leaf if isinstance(leaf, (jax.Array, np.ndarray)) else np.asarray(leaf)
 
 
 def like_the_first(check: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -81,6 +81,21 @@ def test_anything_that_can_be_iterated_is_a_source(problem):
     assert_same_bits(one, fit(problem, Loader(), steps_per_epoch=9, epochs=2)[0])
 
 
+def test_arrays_of_other_libraries(problem):
+    """What has `__array__`, as PyTorch's tensors do."""
+
+    class Tensor:
+        def __init__(self, values):
+            self.values = values
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(self.values, dtype)
+
+    source = data.batches(problem.data, 8)
+    foreign = lambda epoch: ([Tensor(x), Tensor(y)] for x, y in source(epoch))
+    assert_same_bits(fit(problem, foreign)[0], fit(problem, source)[0])
+
+
 def test_each_process_draws_its_own_part(problem):
     parts = [data.batches(problem.data[1], 5, seed=1, process=(i, 2))(4) for i in range(2)]
     drawn = np.concatenate([batch for part in parts for batch in part])
