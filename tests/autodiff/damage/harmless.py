@@ -15,6 +15,10 @@ HARMLESS: dict[str, str] = {
     "all_gather_invariant: operand ? in place of add in `part = *": _NOT_NEGATIVE,
     "all_gather_invariant: operand 1 in place of select_n in `part = *": _NOT_NEGATIVE,
     "approx_top_k: *residual 0*": _NOT_READ,
+    "bcsr_fromdense: operand 2 in place of select_n in *": (
+        "what fills up is stored outside of the array, from where nothing is carried back"
+    ),
+    "csr_fromdense: *residual 0*": _NOT_READ,
     "cumlogsumexp: operand 0 in place of optimization_barrier in *": "it changes no value",
     "dynamic_slice: operand 1 in place of dynamic_update_slice in *": _OF_THE_WHOLE,
     "dynamic_update_slice: operand 0 in place of dynamic_slice in *": _OF_THE_WHOLE,
@@ -62,4 +66,10 @@ if jax.__version_info__ < (0, 12):
         "programs.hi_primitives:_frexp: *": "this JAX has no such primitive",
         "programs.hi_primitives:_ldexp: *": "this JAX has no such primitive",
         "programs.hi_primitives:hi_rule: JAX's own as others'": "this JAX has none of its own",
+    }
+else:
+    _OF_A_VALUE = "it is a factor in the value of custom_root's f, of which only the slope is read"
+    HARMLESS |= {
+        "call_hi_primitive: operand or output 3 in place of residual 1": _OF_A_VALUE,
+        "call_hi_primitive: *residual [78]*": _OF_A_VALUE,
     }
