@@ -56,7 +56,8 @@ def saving(checkpoints: Any, resume: bool, like: TrainState) -> Iterator[Saving]
         checkpoints = Checkpoints(checkpoints)
     if checkpoints.minutes is not None and jax.process_count() > 1:
         raise ValueError("several processes save at the same step: take steps instead of minutes")
-    saved_at, saved_step = time.monotonic(), -1
+    saved_at = time.monotonic()
+    latest: tuple[int, int] | None = None  # steps and epochs of what is saved
 
     def due(epochs: int, batches: int) -> bool:
         if checkpoints.minutes is not None and time.monotonic() - saved_at > (
@@ -70,14 +71,15 @@ def saving(checkpoints: Any, resume: bool, like: TrainState) -> Iterator[Saving]
     with opened(checkpoints, resume) as store:
         found = store.restore(like) if resume else None
         if found is not None:
-            saved_step = int(found.state.step)
+            latest = int(found.state.step), len(found.progress["history"])
 
         def save(run: Run) -> None:
-            nonlocal saved_at, saved_step
-            if int(run.state.step) != saved_step:
+            nonlocal saved_at, latest
+            # a step at the end of an epoch may be saved without its row first
+            if (now := (int(run.state.step), len(run.rows))) != latest:
                 progress = {"history": list(run.rows), "position": run.position._asdict()}
                 store.save(Saved(run.state, run.kept, progress))
-                saved_at, saved_step = time.monotonic(), int(run.state.step)
+                saved_at, latest = time.monotonic(), now
 
         yield Saving(None if found is None else _run(found), due, save)
 
