@@ -6,13 +6,12 @@ MNIST's four files are read from the folder --data, or the one that the environm
 FUNCNN_DATA names; else they are downloaded once (11 MB). Needs: pip install 'funcnn[examples]'
 """
 
-import augmentation
 import jax
 import jax.numpy as jnp
 import mnist_recipe
 import numpy as np
 
-from funcnn import nn, optim
+from funcnn import data, nn, optim
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
         optimizer=sgd_with_decay,
         peak=0.4,
         batch_size=128,
-        augment=distorted,
+        augment=data.random_warp(data.affine(degrees=10, scale=0.1, shear=0.1, shift=2)),
         smoothing=0.1,
     )
     print(nn.summary(recipe.model, jax.ShapeDtypeStruct((1, 28, 28, 1), jnp.float32)))
@@ -66,13 +65,6 @@ def normalized(channels: int, size: int, stride: int = 1) -> nn.Layer:
 def sgd_with_decay(rate: optim.Schedule) -> optim.GradientTransformation:
     decay = optim.add_decayed_weights(5e-4, "**/kernel")
     return optim.chain(decay, optim.sgd(rate, momentum=0.9, nesterov=True))
-
-
-def distorted(key: jax.Array, images: jax.Array) -> jax.Array:
-    moves = augmentation.affine_displacements(
-        key, images.shape, degrees=10, scale=0.1, shear=0.1, shift=2
-    )
-    return augmentation.warped(images, moves)
 
 
 if __name__ == "__main__":

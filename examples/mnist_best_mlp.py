@@ -6,11 +6,10 @@ MNIST's four files are read from the folder --data, or the one that the environm
 FUNCNN_DATA names; else they are downloaded once (11 MB). Needs: pip install 'funcnn[examples]'
 """
 
-import augmentation
 import jax
 import mnist_recipe
 
-from funcnn import nn, optim
+from funcnn import data, nn, optim
 
 
 def main() -> None:
@@ -21,7 +20,9 @@ def main() -> None:
         optimizer=lambda rate: optim.adamw(rate, weight_decay=0.05, mask="**/kernel"),
         peak=0.003,
         batch_size=128,
-        augment=distorted,
+        augment=data.random_warp(
+            data.affine(degrees=10, scale=0.15, shear=0.2, shift=1), data.elastic(strength=1.0)
+        ),
         smoothing=0.1,
     )
     trained = mnist_recipe.follow(recipe, args, splits)
@@ -41,15 +42,6 @@ def multilayer_perceptron(widths: list[int], dropout: float) -> nn.Layer:
         )
     ]
     return nn.serial(nn.flatten, *hidden, nn.dense(10))
-
-
-def distorted(key: jax.Array, images: jax.Array) -> jax.Array:
-    turn, tremble = jax.random.split(key)
-    moves = augmentation.affine_displacements(
-        turn, images.shape, degrees=10, scale=0.15, shear=0.2, shift=1
-    )
-    moves += augmentation.elastic_displacements(tremble, images.shape, strength=1.0)
-    return augmentation.warped(images, moves)
 
 
 if __name__ == "__main__":

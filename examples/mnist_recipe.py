@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import augmentation
 import command_line
 import jax
 import jax.numpy as jnp
@@ -80,7 +79,7 @@ def follow(recipe: Recipe, args: argparse.Namespace, splits: data.Splits) -> Tra
     print(f"learning rate up to {recipe.peak:g} and down to 0, batches of {recipe.batch_size}\n")
     loss = train.supervised(model, smoothed(recipe.smoothing), {"accuracy": metrics.accuracy})
     state, history = train.fit(
-        augmented(loss, recipe.augment),
+        train.augmented(loss, recipe.augment),
         optimizer,
         state,
         splits.train,
@@ -129,18 +128,6 @@ def smoothed(alpha: float) -> Callable[[jax.Array, jax.Array], jax.Array]:
     return loss
 
 
-def augmented(loss: train.Loss, augment: Callable[[jax.Array, jax.Array], jax.Array]) -> train.Loss:
-    """A loss that in training, where it has a key, is that of augmented images."""
-
-    def objective(params, state, batch, key):
-        if key is not None:
-            key, augment_key = jax.random.split(key)
-            batch = augment(augment_key, batch[0]), batch[1]
-        return loss(params, state, batch, key)
-
-    return objective
-
-
 def read(
     model: nn.Layer,
     params: Any,
@@ -154,7 +141,7 @@ def read(
     @jax.jit
     def probabilities(x):
         def of(by):
-            logits, _ = model.apply(params, state, augmentation.shifted(x, by))
+            logits, _ = model.apply(params, state, data.shifted(x, by))
             return jax.nn.softmax(logits)
 
         return sum(map(of, places)) / len(places)

@@ -10,8 +10,63 @@ Images are float32 in [0, 1] and NHWC, labels int32. A data set is a
 """
 
 from funcnn.data import idx
+from funcnn.data.augmentation import (
+    adjusted,
+    affine,
+    augment,
+    cropped,
+    cutmix,
+    cutout,
+    elastic,
+    erased,
+    flipped,
+    mixup,
+    on_inputs,
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip,
+    random_resized_crop,
+    random_rotation,
+    random_shift,
+    random_warp,
+    shifted,
+    warped,
+)
+from funcnn.data.batches import batches
 from funcnn.data.digits import digits
 from funcnn.data.mnist import mnist
+from funcnn.data.normalization import Normalization, normalization
 from funcnn.data.split import Splits, split
 
-__all__ = ["Splits", "digits", "idx", "mnist", "split"]
+__all__ = [
+    "Normalization",
+    "Splits",
+    "adjusted",
+    "affine",
+    "augment",
+    "batches",
+    "cropped",
+    "cutmix",
+    "cutout",
+    "digits",
+    "elastic",
+    "erased",
+    "flipped",
+    "idx",
+    "mixup",
+    "mnist",
+    "normalization",
+    "on_inputs",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip",
+    "random_resized_crop",
+    "random_rotation",
+    "random_shift",
+    "random_warp",
+    "shifted",
+    "split",
+    "warped",
+]

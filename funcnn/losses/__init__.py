@@ -9,6 +9,8 @@ from funcnn.labels import check_labels as check_labels
 from funcnn.losses.binary import binary_cross_entropy as binary_cross_entropy
 from funcnn.losses.binary import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
 from funcnn.losses.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from funcnn.losses.class_weights import balanced_class_weights as balanced_class_weights
+from funcnn.losses.class_weights import class_weighted as class_weighted
 from funcnn.losses.distributions import cross_entropy as cross_entropy
 from funcnn.losses.distributions import kl_divergence as kl_divergence
 from funcnn.losses.distributions import negative_log_likelihood as negative_log_likelihood

@@ -122,10 +122,16 @@ ROWS = (
         18,
         "dropout, batch normalization, stochastic depth, early stopping, augmentation",
         "A B E",
-        (NN + "dropout", NN + "batch_norm", NN + "stochastic_depth"),
+        (
+            *(NN + name for name in ("dropout", "batch_norm", "stochastic_depth")),
+            *(TRAIN + name for name in ("early_stopping", "augmented")),
+            *("funcnn.data.augment", "funcnn.data.random_warp"),
+        ),
         ("mnist_best_mlp.py", "convnet.py"),
-        ("tests/test_augmentation.py::test_shifts_are_exact",),
-        missing="early stopping; augmentation in the library",
+        (
+            "tests/data/test_augmentation.py::test_shifts_are_exact",
+            "tests/train/test_augmented.py::test_images_are_augmented_where_there_is_a_key",
+        ),
     ),
     Row(
         19,
@@ -199,7 +205,11 @@ ROWS = (
         38,
         "choosing a learning rate, the range test",
         "E",
-        (OPTIM + "sgd", OPTIM + "exponential_decay"),
+        (OPTIM + "sgd", TRAIN + "lr_find", TRAIN + "sweep"),
+        tests=(
+            "tests/train/test_lr_find.py::test_the_limit_of_a_parabola",
+            "tests/train/test_sweep.py::test_learning_rates_are_the_runs_one_by_one",
+        ),
     ),
     Row(
         39,
