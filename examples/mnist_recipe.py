@@ -86,6 +86,8 @@ def follow(recipe: Recipe, args: argparse.Namespace, splits: data.Splits) -> Tra
         epochs=args.epochs,
         batch_size=recipe.batch_size,
         validation=splits.validation,
+        checkpoints=args.checkpoints,
+        resume=args.resume,
     )
     if not len(history["epoch"]):
         sys.exit("stopped before the end of the first epoch")
@@ -184,12 +186,14 @@ def arguments(description: str | None, epochs: int) -> tuple[argparse.Namespace,
         metavar="N",
         help=f"how often to go through the training digits (default: {epochs})",
     )
+    command_line.add_checkpoints(parser)
     parser.add_argument(
         "--quick",
         action="store_true",
         help="the first 5,120 digits to train on, 1,000 to test on, 2 epochs",
     )
     args = parser.parse_args()
+    command_line.check_checkpoints(parser, args)
     args.epochs = args.epochs or (2 if args.quick else epochs)
     if not args.no_picture:  # here, so that nothing is trained in vain where matplotlib is missing
         importlib.import_module("pictures")
