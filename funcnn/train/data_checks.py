@@ -32,7 +32,7 @@ def check_data(name: str, data: Any, loss: Loss, state: TrainState, batch_size: 
         if check is not None:
             check(params, model_state, data)
     except (ValueError, TypeError) as error:
-        error.add_note(f"while checking the argument {name!r} of train.fit")
+        error.add_note(f"while checking the argument {name!r}")
         raise
 
 

@@ -100,9 +100,9 @@ def fit(
       mesh: `jax.make_mesh((8,), ("data",))`, say: the examples of each minibatch are divided among
         its devices, see `Partition`. The numbers are those of one device, up to rounding.
       partition: how, where it is another way; and which parameters are divided.
-      progress: a bar with loss and metrics on standard error. True needs tqdm (say so in a
-        notebook); False is silent; None shows it where tqdm is installed and standard error is a
-        terminal.
+      progress: a bar with loss and metrics on the standard error of the first process. True needs
+        tqdm (say so in a notebook); False is silent; None shows it where tqdm is installed and
+        standard error is a terminal.
 
     Returns:
       ``(state, history)``. `history` has arrays with one entry for each epoch completed: "epoch",
@@ -163,7 +163,8 @@ def fit(
         run = saves.found or Run(engine.state)
         write = log_writer(log, int(run.state.step), saves.found is not None)
         interrupted = stack.enter_context(interruption())
-        bar = stack.enter_context(progress_bar(epochs, len(run.rows), progress))
+        shown = progress if jax.process_index() == 0 else False
+        bar = stack.enter_context(progress_bar(epochs, len(run.rows), shown))
         between = Between(
             stop=interrupted,
             due=lambda batches: saves.due(len(run.rows), batches),

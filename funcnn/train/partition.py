@@ -252,7 +252,8 @@ def check_mesh(mesh: Mesh, partition: Partition, batch_size: int | None) -> None
         near = max(parts, batch_size // parts * parts)
         raise ValueError(
             f"batch_size {batch_size} is not a multiple of {parts}, the number of parts into which "
-            f"the mesh {dict(mesh.shape)} cuts a minibatch by {spec}: take {near} or {near + parts}"
+            f"{tuple(spec)} cuts a minibatch on the mesh {dict(mesh.shape)}: take {near} or "
+            f"{near + parts}"
         )
 
 
@@ -285,16 +286,16 @@ def _param_specs(mesh: Mesh, partition: Partition, params: Any) -> list[Partitio
 
 def _check_spec(rule: str, name: str, shape: tuple[int, ...], spec: Any, mesh: Mesh) -> None:
     """Raises unless a parameter of this shape can be cut so."""
-    where = f"{rule} gives the parameter {name} of shape {shape} {spec}"
     _check_axes(rule, spec, mesh)
+    where = f"{rule} gives {name} of shape {shape} the spec {tuple(spec)}"
     if len(spec) > len(shape):
-        raise ValueError(f"{where}: that is an entry for each of {len(spec)} axes")
+        raise ValueError(f"{where}, which has entries for {len(spec)} axes")
     for axis, size in enumerate(shape):
         parts = _parts(spec, mesh, axis)
         if size % parts:
             raise ValueError(
-                f"{where}: the mesh {dict(mesh.shape)} would cut axis {axis} into {parts} parts, "
-                f"which do not divide {size}"
+                f"{where}, and the mesh {dict(mesh.shape)} would cut axis {axis} into {parts} "
+                f"parts, which do not divide {size}"
             )
 
 
@@ -309,7 +310,7 @@ def _check_axes(what: str, spec: Any, mesh: Mesh) -> None:
                 f"{what} names the mesh axis {name!r}, the mesh has {', '.join(mesh.axis_names)}"
             )
         if names.count(name) > 1:
-            raise ValueError(f"{what} cuts two axes over the one mesh axis {name!r}: {spec}")
+            raise ValueError(f"{what} cuts two axes over the one mesh axis {name!r}: {tuple(spec)}")
 
 
 def _names(spec: PartitionSpec, axis: int) -> tuple[str, ...]:

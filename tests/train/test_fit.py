@@ -221,10 +221,10 @@ def test_data_that_is_not_finite_is_named(problem, value):
     x[7, 2] = value
     with pytest.raises(ValueError, match=rf"data\[0\]\[7, 2\] is {value}, and 1 of 200") as caught:
         fit(problem, data=(x, y))
-    assert caught.value.__notes__ == ["while checking the argument 'data' of train.fit"]
+    assert caught.value.__notes__ == ["while checking the argument 'data'"]
     with pytest.raises(ValueError, match=r"data\[0\]\[7, 2\]") as caught:
         fit(problem, validation=(x, y))
-    assert caught.value.__notes__ == ["while checking the argument 'validation' of train.fit"]
+    assert caught.value.__notes__ == ["while checking the argument 'validation'"]
 
 
 @pytest.mark.parametrize("label", [-1, 3])
@@ -293,7 +293,7 @@ def test_a_metric_with_a_name_of_the_history(problem, name):
 def test_validation_data_that_the_loss_cannot_take_is_found_before_training(problem):
     with pytest.raises(TypeError, match="supervised expects batches") as caught:
         fit(problem, validation={"x": problem.data[0]})
-    assert caught.value.__notes__[-1] == "while checking the argument 'validation' of train.fit"
+    assert caught.value.__notes__[-1] == "while checking the argument 'validation'"
 
 
 def test_a_state_that_is_not_finite_is_no_place_to_start(problem):

@@ -216,7 +216,7 @@ def test_what_the_loss_cannot_take_is_found_in_the_first_batch(problem):
     x, y = problem.data
     with pytest.raises(ValueError, match=r"labels\[2\] is 7, expected 0..2") as caught:
         fit(problem, lambda epoch: [(x[:3], np.array([0, 1, 7], np.int32))])
-    assert caught.value.__notes__ == ["while checking the argument 'data' of train.fit"]
+    assert caught.value.__notes__ == ["while checking the argument 'data'"]
     with pytest.raises(ValueError, match=r"data\[0\]\[0, 0\] is nan"):
         fit(problem, lambda epoch: [(np.full_like(x, np.nan), y)])
     with pytest.raises(ValueError, match="leave out batch_size"):
