@@ -1,82 +1,190 @@
 """Hand-written JAX: shuffle and scan over the minibatches in one jitted call, state donated.
 
+With convolutions on a CPU it is a Python loop instead: there XLA computes the convolutions of
+`jax.grad` many times slower inside of a loop.
+
 README.md, "The limit", says what made it fast on a CPU, and what did not.
 """
 
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from peers import Peer
-from peers.problem import Parameters, Problem
+from peers import LeftOut, Peer, jitted_step, networks
+from peers.problem import Problem
 
 
 def make(problem: Problem) -> Peer:
     """Kernels (in, out), examples in rows: as most people write it."""
 
     def logits(parameters, x):
-        for kernel, bias in parameters[:-1]:
-            x = jax.nn.sigmoid(x @ kernel + bias)
-        kernel, bias = parameters[-1]
-        return x @ kernel + bias
+        for layer, given in zip(problem.network.layers, parameters, strict=True):
+            x = applied(layer, given, x)
+        return x
 
-    return scanned(logits, problem, lambda parameters: parameters)
+    convolutions = any(isinstance(layer, networks.Conv) for layer in problem.network.layers)
+    trained = looped if convolutions and jax.default_backend() == "cpu" else scanned
+    return trained(logits, problem, jax.tree.map(jnp.array, problem.parameters))
 
 
 def make_limit(problem: Problem) -> Peer:
     """Kernels (out, in), examples in columns: the long axis, of pixels, is then contiguous in the
     gradient of the first kernel, and the batch is what the matrix products vectorize over."""
+    layers = problem.network.layers
+    if not all(isinstance(layer, networks.Dense | str) for layer in layers):
+        raise LeftOut("found for dense layers only")
 
     def logits(parameters, x):
         x = x.T
-        for kernel, bias in parameters[:-1]:
-            x = jax.nn.sigmoid(kernel @ x + bias[:, None])
-        kernel, bias = parameters[-1]
-        return (kernel @ x + bias[:, None]).T
+        for layer, given in zip(layers, parameters, strict=True):
+            dense = isinstance(layer, networks.Dense)
+            x = given["kernel"] @ x + given["bias"][:, None] if dense else ACTIVATIONS[layer](x)
+        return x.T
 
-    return scanned(logits, problem, lambda parameters: [(k.T, b) for k, b in parameters])
+    parameters = [
+        {**given, "kernel": given["kernel"].T} if given else given for given in problem.parameters
+    ]
+    return scanned(logits, problem, jax.tree.map(jnp.array, parameters))
 
 
-def scanned(
-    logits: Callable, problem: Problem, relayout: Callable[[Parameters], Parameters]
-) -> Peer:
-    """`relayout` turns given parameters into those that `logits` takes, and these back."""
-    first_moments, update = OPTIMIZERS[problem.optimizer]
-    examples, size = len(problem.labels), problem.batch_size
-    images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
+ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
+
+
+def applied(layer: networks.Layer, given: dict[str, Any], x: jax.Array) -> jax.Array:
+    match layer:
+        case networks.Dense():
+            return x @ given["kernel"] + given["bias"]
+        case networks.Conv():
+            dimensions = ("NHWC", "HWIO", "NHWC")
+            return (
+                lax.conv_general_dilated(
+                    x, given["kernel"], (1, 1), "SAME", dimension_numbers=dimensions
+                )
+                + given["bias"]
+            )
+        case networks.Flatten():
+            return x.reshape(len(x), -1)
+        case networks.LSTM():
+            return lstm(given, x)
+        case networks.Positions():
+            return x + given["embedding"]
+        case networks.Block(_, heads):
+            return block(given, heads, x)
+        case "max pool":
+            # the gradient is several times faster than that of lax.reduce_window
+            n, height, width, channels = x.shape
+            return x.reshape(n, height // 2, 2, width // 2, 2, channels).max((2, 4))
+        case "mean":
+            return x.mean(axis=1)
+        case _:
+            return ACTIVATIONS[layer](x)
+
+
+def lstm(given: dict[str, Any], x: jax.Array) -> jax.Array:
+    """All inputs times their kernel at once; what is left is scanned over time."""
+
+    def step(carry, z):
+        c, h = carry
+        i, f, g, o = jnp.split(z + h @ given["recurrent_kernel"], 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return (c, jax.nn.sigmoid(o) * jnp.tanh(c)), None
+
+    zeros = jnp.zeros((len(x), len(given["recurrent_kernel"])))
+    z = x.swapaxes(0, 1) @ given["kernel"] + given["bias"]
+    (_, h), _ = lax.scan(step, (zeros, zeros), z)
+    return h
+
+
+def block(given: dict[str, Any], heads: int, x: jax.Array) -> jax.Array:
+    def dense(name, x):
+        return x @ given[name]["kernel"] + given[name]["bias"]
+
+    def norm(name, x):
+        centered = x - x.mean(-1, keepdims=True)
+        variance = (centered**2).mean(-1, keepdims=True)
+        scaled = centered * lax.rsqrt(variance + networks.NORM_EPSILON)
+        return scaled * given[name]["scale"] + given[name]["bias"]
+
+    y = norm("norm_1", x)
+    q, k, v = (
+        dense(name, y).reshape(*x.shape[:2], heads, -1) for name in ("query", "key", "value")
+    )
+    weights = jax.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(q.shape[-1]))
+    h = x + dense("out", jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(x.shape))
+    return h + dense("contract", jax.nn.relu(dense("expand", norm("norm_2", h))))
+
+
+def stepped(logits: Callable, problem: Problem) -> Callable:
+    """A step from (parameters, moments) and a minibatch to those after it, and the loss."""
+    _, update = OPTIMIZERS[problem.optimizer]
 
     def loss(parameters, x, y):
         scores = logits(parameters, x)
         of_label = jnp.take_along_axis(scores, y[:, None], axis=1)[:, 0]
         return (jax.nn.logsumexp(scores, axis=1) - of_label).mean()
 
+    def step(carry, x, y):
+        parameters, moments = carry
+        value, grads = jax.value_and_grad(loss)(parameters, x, y)
+        return update(parameters, moments, grads, problem.learning_rate), value
+
+    return step
+
+
+def looped(logits: Callable, problem: Problem, parameters: Any) -> Peer:
+    first_moments, _ = OPTIMIZERS[problem.optimizer]
+    jitted = jax.jit(stepped(logits, problem), donate_argnums=0)
+    carry = parameters, first_moments(parameters)
+
+    def step(x, y):
+        nonlocal carry
+        carry, value = jitted(carry, x, y)
+        return value
+
+    return jitted_step.over_batches(step, problem, lambda x, y: jitted.lower(carry, x, y).compile())
+
+
+def scanned(logits: Callable, problem: Problem, parameters: Any) -> Peer:
+    first_moments, _ = OPTIMIZERS[problem.optimizer]
+    examples, size = len(problem.labels), problem.batch_size
+    images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
+    first = images[:size], labels[:size]
+    step = stepped(logits, problem)
+
     @functools.partial(jax.jit, donate_argnums=0)
     def epoch(state, images, labels):
-        def step(carry, indices):
-            parameters, moments = carry
-            value, grads = jax.value_and_grad(loss)(parameters, images[indices], labels[indices])
-            return update(parameters, moments, grads, problem.learning_rate), value
-
-        parameters, moments, key = state
+        carry, key = state
         key, subkey = jax.random.split(key)
         order = permutation(subkey, examples)[: examples // size * size].reshape(-1, size)
-        (parameters, moments), losses = lax.scan(step, (parameters, moments), order, unroll=2)
-        return (parameters, moments, key), losses.mean()
+        carry, losses = lax.scan(
+            lambda carry, indices: step(carry, images[indices], labels[indices]),
+            carry,
+            order,
+            unroll=2,
+        )
+        return (carry, key), losses.mean()
 
-    parameters = jax.tree.map(jnp.array, relayout(problem.parameters))
-    state = parameters, first_moments(parameters), jax.random.key(problem.seed)
+    jitted = jax.jit(step, donate_argnums=0)
+    state = (parameters, first_moments(parameters)), jax.random.key(problem.seed)
 
     def train() -> float:
         nonlocal state
         state, value = epoch(state, images, labels)
         return float(value)
 
-    return Peer(train, lambda: jax.tree.map(np.asarray, relayout(state[0])))
+    def one_step() -> float:
+        nonlocal state
+        carry, value = jitted(state[0], *first)
+        state = carry, state[1]
+        return float(value)
+
+    return Peer(train, one_step, lambda: jitted.lower(state[0], *first).compile())
 
 
 def permutation(key: jax.Array, n: int) -> jax.Array:

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from peers import Peer
-from peers.problem import Parameters, Problem
+from peers.problem import Problem
 
 
-def looped(
-    apply: Callable, params: Any, problem: Problem, as_parameters: Callable[[Any], Parameters]
-) -> Peer:
-    """`apply(params, x)` gives logits; minibatches are NumPy arrays, the fastest way here."""
+def looped(apply: Callable, params: Any, problem: Problem) -> Peer:
+    """`apply(params, x)` gives logits."""
     optimizer = getattr(optax, problem.optimizer)(problem.learning_rate)
     opt_state = optimizer.init(params)
 
@@ -23,22 +22,36 @@ def looped(
         return optax.softmax_cross_entropy_with_integer_labels(apply(params, x), y).mean()
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, x, y):
+    def train_step(params, opt_state, x, y):
         loss, grads = jax.value_and_grad(loss_of)(params, x, y)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, loss
 
+    def step(x, y):
+        nonlocal params, opt_state
+        params, opt_state, loss = train_step(params, opt_state, x, y)
+        return loss
+
+    return over_batches(
+        step, problem, lambda x, y: train_step.lower(params, opt_state, x, y).compile()
+    )
+
+
+def over_batches(step: Callable, problem: Problem, compile_for: Callable) -> Peer:
+    """`step(x, y)` takes a step and gives the loss, which nobody waits for before the epoch's end.
+
+    Minibatches are NumPy arrays: faster on a CPU than picking them on the device.
+    """
+    size = problem.batch_size
     rng = np.random.default_rng(problem.seed)
+    first = jnp.asarray(problem.images[:size]), jnp.asarray(problem.labels[:size])
 
     def epoch() -> float:
-        nonlocal params, opt_state
         order = rng.permutation(len(problem.labels))
         losses = []
-        for i in range(0, len(order) - problem.batch_size + 1, problem.batch_size):
-            batch = order[i : i + problem.batch_size]
-            x, y = problem.images[batch], problem.labels[batch]
-            params, opt_state, loss = step(params, opt_state, x, y)
-            losses.append(loss)
+        for i in range(0, len(order) - size + 1, size):
+            batch = order[i : i + size]
+            losses.append(step(problem.images[batch], problem.labels[batch]))
         return float(np.mean(jax.device_get(losses)))
 
-    return Peer(epoch, lambda: jax.tree.map(np.asarray, as_parameters(params)))
+    return Peer(epoch, lambda: float(step(*first)), lambda: compile_for(*first))

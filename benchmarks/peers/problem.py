@@ -1,4 +1,4 @@
-"""What every peer is given: the examples, the network's first parameters, the optimizer."""
+"""What every peer is given: the network with its first parameters, the examples, the optimizer."""
 
 import itertools
 import os
@@ -7,23 +7,62 @@ from typing import NamedTuple
 
 import numpy as np
 
-PIXELS, CLASSES = 784, 10
-WIDTHS = (PIXELS, 30, 30, CLASSES)
-LEARNING_RATES = {"sgd": 0.5, "adam": 1e-3}
+from peers.networks import CLASSES, NETWORKS, Dense, Flatten, Network, Parameters, first_parameters
 
-Parameters = list[tuple[np.ndarray, np.ndarray]]  # a layer: kernel (in, out), bias (out,)
+PIXELS = 784
+LEARNING_RATES = {"sgd": {"784-30-30-10": 0.5}, "adam": {}}
+DEFAULT_RATES = {"sgd": 0.1, "adam": 1e-3}
 
 
 class Problem(NamedTuple):
-    """784-30-30-10 with sigmoid hidden units, trained on softmax cross-entropy."""
+    """A network, trained on softmax cross-entropy."""
 
-    images: np.ndarray  # (n, 784) float32
+    network: Network
+    images: np.ndarray  # (n, *network.input_shape) float32
     labels: np.ndarray  # (n,) int32 in 0..9
     parameters: Parameters  # float32, the same for each peer
     batch_size: int
     optimizer: str  # "sgd" (plain) or "adam" (b1 0.9, b2 0.999, eps 1e-8)
     learning_rate: float
     seed: int  # of the shuffle
+
+
+def problem_of(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    seed: int = 0,
+    batch_size: int | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+) -> Problem:
+    """The network of that name on these images, in any shape; what is None is the network's own."""
+    network = NETWORKS[name]
+    optimizer = optimizer or network.optimizer
+    usual = LEARNING_RATES[optimizer].get(name, DEFAULT_RATES[optimizer])
+    return Problem(
+        network=network,
+        images=images.reshape(-1, *network.input_shape),
+        labels=labels,
+        parameters=first_parameters(network, seed),
+        batch_size=batch_size or network.batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate or usual,
+        seed=seed,
+    )
+
+
+def channels_first(problem: Problem) -> Problem:
+    """The same for a library whose images are NCHW: the dense layer after flattening sees the
+    channels first, so its kernel's rows are put in that order."""
+    layers, parameters = problem.network.layers, list(problem.parameters)
+    for i, (layer, after) in enumerate(itertools.pairwise(layers)):
+        if isinstance(layer, Flatten) and isinstance(after, Dense):
+            rows = np.arange(after.inputs).reshape(layer).transpose(2, 0, 1).ravel()
+            kernel = parameters[i + 1]["kernel"][rows]
+            parameters[i + 1] = {**parameters[i + 1], "kernel": kernel}
+    images = problem.images.transpose(0, 3, 1, 2) if problem.images.ndim == 4 else problem.images
+    return problem._replace(images=images, parameters=parameters)
 
 
 def digits_or_noise(
@@ -54,27 +93,3 @@ def noisy_prototypes(examples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     noise = rng.random((examples, PIXELS), np.float32) < 0.2
     lit = np.where(from_prototype, prototypes[labels], noise)
     return lit * rng.random((examples, PIXELS), np.float32), labels
-
-
-def first_parameters(seed: int) -> Parameters:
-    """Glorot-uniform kernels and zero biases."""
-    rng = np.random.default_rng(seed)
-
-    def layer(inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-        bound = np.sqrt(6 / (inputs + outputs))
-        kernel = rng.uniform(-bound, bound, (inputs, outputs))
-        return kernel.astype(np.float32), np.zeros(outputs, np.float32)
-
-    return [layer(*pair) for pair in itertools.pairwise(WIDTHS)]
-
-
-def mean_loss(parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> float:
-    """The network's mean softmax cross-entropy, in float64 NumPy: one judge for all peers."""
-    x = images.astype(np.float64)
-    for kernel, bias in parameters[:-1]:
-        x = 1 / (1 + np.exp(-(x @ kernel + bias)))
-    kernel, bias = parameters[-1]
-    logits = x @ kernel + bias
-    logits -= logits.max(axis=1, keepdims=True)
-    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return -log_probabilities[np.arange(len(labels)), labels].mean()

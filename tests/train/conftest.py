@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,14 @@ class Problem(NamedTuple):
 
 
 @pytest.fixture
-def problem() -> Problem:
+def problem(same_problem) -> Problem:
+    """With a state of its own, which a test may donate."""
+    return same_problem._replace(state=jax.tree.map(jnp.copy, same_problem.state))
+
+
+@pytest.fixture(scope="session")
+def same_problem() -> Problem:
+    """The same objects for all tests, so that `fit` need not compile for each."""
     generator = np.random.default_rng(0)
     y = generator.integers(0, 3, 50).astype(np.int32)
     x = (np.eye(4)[y] + 0.1 * generator.standard_normal((50, 4))).astype(np.float32)
