@@ -62,29 +62,53 @@ def minimum_cut(
                 open_ends.append(u)
     if not any(start == source for start, _ in edges):
         return set()
-    behind = _side_of_the_sink(edges, 2 * len(number) + 2, source, sink)
+    behind = _side_of_the_sink(edges, source, sink)
     return {v for v in number if after(v) in behind and before(v) not in behind}
 
 
-def _side_of_the_sink(edges, size: int, source: int, sink: int) -> set[int]:
-    """The nodes from which the sink can still be reached when the flow is at its maximum."""
-    from scipy.sparse import csr_array  # only here, because it is slow to import
-    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+def _side_of_the_sink(edges: dict[tuple[int, int], float], source: int, sink: int) -> set[int]:
+    """The nodes from which the sink can still be reached when the flow is at its maximum.
 
-    # scipy takes integers of 32 bits: the sum of all finite costs must stay below the infinite one
-    total = sum(c for c in edges.values() if np.isfinite(c))
-    scale = min(1.0, _MOST / total) if total else 1.0
-    infinite = 2 * _MOST
-    capacity = [infinite if np.isinf(c) else int(np.ceil(c * scale)) for c in edges.values()]
-    rows, columns = np.array(list(edges), np.int32).T
-    graph = csr_array((np.array(capacity, np.int32), (rows, columns)), shape=(size, size))
-    left = graph - maximum_flow(graph, source, sink).flow
-    left.eliminate_zeros()
-    found = breadth_first_order(left.T.tocsr(), sink, return_predecessors=False)
-    return set(found.tolist())
+    By shortest augmenting paths (Edmonds and Karp 1972). scipy has it too, and takes longer to
+    import than to trace a small network.
+    """
+    # more than all finite edges together: no minimum cut goes through one of these
+    infinite = 2 * sum(c for c in edges.values() if c < np.inf) + 1
+    left: dict[int, dict[int, float]] = {}  # what can still flow, from node to node
+    for (u, v), capacity in edges.items():
+        left.setdefault(u, {})[v] = min(capacity, infinite)
+        left.setdefault(v, {}).setdefault(u, 0)
+    while path := _shortest_path(left, source, sink):
+        flow = min(left[u][v] for u, v in path)
+        for u, v in path:
+            left[u][v] -= flow
+            left[v][u] += flow
+    found = {sink}
+    queue = [sink]
+    for v in queue:
+        new = [u for u in left[v] if left[u][v] > 0 and u not in found]
+        found.update(new)
+        queue += new
+    return found
 
 
-_MOST = 2**29
+def _shortest_path(
+    left: dict[int, dict[int, float]], source: int, sink: int
+) -> list[tuple[int, int]]:
+    """The edges of a shortest path along which something can still flow; none if there is none."""
+    came_from, queue = {source: source}, [source]
+    for u in queue:
+        if u == sink:
+            break
+        for v, capacity in left[u].items():
+            if capacity > 0 and v not in came_from:
+                came_from[v] = u
+                queue.append(v)
+    path, v = [], sink
+    while v in came_from and v != source:
+        path.append((came_from[v], v))
+        v = came_from[v]
+    return path
 
 
 def bytes_of(v: Any) -> int:

@@ -255,7 +255,7 @@ def _over_time(
 ) -> tuple[Carry, jax.Array]:
     """The scan of `step`, whose carry is h or a tuple with h as the last."""
     x = _checked(name, parts, x, kernel, recurrent_kernel)
-    z = jnp.moveaxis(dense(x, kernel, bias), -2, 0)
+    z = dense(jnp.moveaxis(x, -2, 0), kernel, bias)  # x is what is narrower
     carry = _initial(name, z, recurrent_kernel, carry)
     if mask is not None:
         mask = jnp.moveaxis(_checked_mask(name, mask, x), -1, 0)[..., None]

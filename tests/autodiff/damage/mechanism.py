@@ -331,9 +331,18 @@ DAMAGES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "programs.cut:_side_of_the_sink": {
-        "from the sink": ("left.T.tocsr()", "left", CUT),
-        "costs are not scaled": ("min(1.0, _MOST / total) if total else 1.0", "1.0", CUT),
-        "nothing flows": ("graph - maximum_flow(graph, source, sink).flow", "graph", CUT),
+        "from the sink": ("if left[u][v] > 0 and u", "if left[v][u] > 0 and u", CUT),
+        "the infinite is small": (
+            "2 * sum(c for c in edges.values() if c < np.inf) + 1",
+            "1",
+            CUT,
+        ),
+        "nothing flows": (
+            "while path := _shortest_path(left, source, sink)",
+            "while path := []",
+            CUT,
+        ),
+        "nothing flows back": ("left[v][u] += flow", "left[v][u] += 0", CUT),
     },
     "programs.cut:is_cheap": {
         "functions of elements are cheap": (
