@@ -176,10 +176,15 @@ def test_digits(quick_digits):
     assert_picture(folder / "out" / "digits.png", CURVES)
 
 
+def without_rounding(printed: str) -> str:
+    """Without the differences between two gradients, which depend on how threads share a sum."""
+    return re.sub(r"\d\.\de-\d\d", "small", without_time(printed))
+
+
 def test_digits_again_without_matplotlib(quick_digits, call, no_matplotlib, tmp_path):
-    expected, picture = without_time(quick_digits[1]).split("picture: ")
+    expected, picture = without_rounding(quick_digits[1]).split("picture: ")
     assert picture
-    assert without_time(call("digits", "--quick", "--no-picture")) == expected
+    assert without_rounding(call("digits", "--quick", "--no-picture")) == expected
     assert list(tmp_path.iterdir()) == []
 
 
@@ -281,7 +286,7 @@ def uphill(*args, **kwargs):
     return value_and_grad
 
 
-@pytest.mark.parametrize(("option", "best"), [("--hidden 512,512 --epochs 8", 0.98), ("", 0.95)])
+@pytest.mark.parametrize(("option", "best"), [("--hidden 512,512 --epochs 4", 0.975), ("", 0.95)])
 def test_published_mnist(tmp_path, option, best):
     if not os.environ.get("FUNCNN_DATA"):
         pytest.skip("FUNCNN_DATA is not set: it names the folder that has MNIST's files")

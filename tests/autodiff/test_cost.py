@@ -50,7 +50,10 @@ def test_flops_bytes_and_equations_of_an_mlp(name, widths, batch):
     flops, memory = counts(funcnn.value_and_grad, loss, args)
     flops_jax, memory_jax = counts(jax.value_and_grad, loss, args)
     assert 0 < flops <= flops_jax
-    assert 0 < memory <= memory_jax
+    # the first kernel's gradient is computed lying down (rules/contractions.py), which is quicker; a
+    # training step, which does not return it, has it in memory either way
+    lying = 4 * widths[0] * widths[1] if widths[0] >= 256 else 0
+    assert 0 < memory <= memory_jax + lying
     ours = jax.make_jaxpr(funcnn.value_and_grad(loss))(*args).jaxpr
     theirs = jax.make_jaxpr(jax.value_and_grad(loss))(*args).jaxpr
     # a custom JVP rule is run with tangents of zero, which leaves an equation that XLA drops

@@ -47,7 +47,7 @@ def to_left(g, other, aval, dimension_numbers, precision, preferred_element_type
         preferred_element_type=preferred_element_type,
         out_sharding=of_axes(cotangent_sharding(aval, beside=g), order),
     )
-    if order == [1, 0] and product.shape[0] <= _FEW < product.shape[1]:
+    if order == [1, 0] and product.shape[0] <= _FEW < _MANY <= product.shape[1]:
         product = lax.optimization_barrier(product)
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
     return of_type(product, aval)
@@ -55,7 +55,7 @@ def to_left(g, other, aval, dimension_numbers, precision, preferred_element_type
 
 # XLA's CPU backend is slow at tall products of few columns, as a kernel's gradient often is, and
 # quick at the same product lying down, unless the transpose after it is folded into it again
-_FEW = 32
+_FEW, _MANY = 32, 256
 
 
 def swap(dimension_numbers):
@@ -114,7 +114,7 @@ def _ragged_dot(x, y, sizes, numbers, order, aval, precision, preferred_element_
         precision=precision,
         preferred_element_type=preferred_element_type,
     )
-    if order == [1, 0] and product.shape[0] <= _FEW < product.shape[1]:
+    if order == [1, 0] and product.shape[0] <= _FEW < _MANY <= product.shape[1]:
         product = lax.optimization_barrier(product)
     product = lax.transpose(product, sorted(range(len(order)), key=order.__getitem__))
     return of_type(product, aval)
