@@ -92,8 +92,9 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         step = train.make_step(loss, optim.sgd(rate))
         return train.make_epoch(step, args.batch_size, donate=False)(state, data)
 
+    begin = of_rate(rates[0])[1]
+
     def one_by_one():
-        begin = of_rate(rates[0])[1]
         return jnp.stack([epoch_alone(rate, begin, data)[1]["loss"] for rate in rates])
 
     def at_once(setup, settings):

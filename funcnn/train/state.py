@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from funcnn.nn import Layer, as_layer
-from funcnn.nn.layer import shape_of
 from funcnn.optim import GradientTransformation
 
 
@@ -51,13 +50,8 @@ def init(key: jax.Array, model: Layer, optimizer: GradientTransformation, x: Any
 
     Source: deck A, row 11 (784-30-30-10 has 24,790 parameters).
     """
-    x = shape_of(x)
-
-    @jax.jit  # one program: each small array by itself would be compiled too
-    def start(key):
-        params_key, train_key = jax.random.split(key)
-        params, model_state = as_layer(model).init(params_key, x)
-        opt_state = optimizer.init(params)
-        return TrainState(params, model_state, opt_state, train_key, jnp.zeros((), jnp.int32))
-
-    return start(key)
+    params_key, train_key = jax.random.split(key)
+    params, model_state = as_layer(model).init(params_key, x)
+    return TrainState(
+        params, model_state, optimizer.init(params), train_key, jnp.zeros((), jnp.int32)
+    )
