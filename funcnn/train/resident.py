@@ -15,6 +15,7 @@ from funcnn.train.failures import memory_of_step
 from funcnn.train.history import Row, as_row
 from funcnn.train.objective import Loss
 from funcnn.train.placement import Placement, placed_loss, placed_step, put_state, put_whole
+from funcnn.train.remembered import remembered
 from funcnn.train.state import TrainState
 from funcnn.train.step import Step, make_step
 
@@ -32,7 +33,7 @@ def resident(
     where: Placement,
 ) -> Engine:
     """An `Engine` without evaluation; `data` is put on the device."""
-    step, epoch = _compiled(loss, optimizer, grad, batch_size, drop_remainder, where)
+    step, epoch = remembered(_programs, loss, optimizer, grad, batch_size, drop_remainder, where)
     data = put_whole(where, data)
     state = _settled(put_state(where, state), data)
 
@@ -53,24 +54,9 @@ def evaluation(
     loss: Loss, data: Any, batch_size: int, where: Placement
 ) -> Callable[[Any, Any, int], Row]:
     """Means of loss and metrics over arrays, which are put on the device."""
-    evaluate = _cached(_evaluation, loss, batch_size, where)
+    evaluate = remembered(_evaluation, loss, batch_size, where)
     data = put_whole(where, data)
     return lambda params, state, number: as_row("", evaluate(params, state, data))
-
-
-def _compiled(*arguments: Any) -> Any:
-    return _cached(_programs, *arguments)
-
-
-def _cached(make: Any, *arguments: Any) -> Any:
-    """`make(*arguments)`, made once for the same arguments: the next `fit` has it compiled."""
-    try:
-        return make(*arguments)
-    except TypeError:
-        hashable = all(getattr(type(a), "__hash__", None) for a in arguments)
-        if hashable:
-            raise
-        return make.__wrapped__(*arguments)
 
 
 # Only the latest are kept, because they hold on to all that the loss closes over.

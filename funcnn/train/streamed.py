@@ -1,5 +1,6 @@
 """Training on batches that come one after another, from a disk or a generator: a step for each."""
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from funcnn.train.objective import Loss, named
 from funcnn.train.partition import put_batch
 from funcnn.train.placement import Placement, placed_loss, placed_step, put_state
 from funcnn.train.prefetch import prefetched
+from funcnn.train.remembered import remembered
 from funcnn.train.state import TrainState
 from funcnn.train.step import Step, make_step
 
@@ -50,7 +52,7 @@ def streamed(
     where: Placement,
 ) -> Engine:
     """An `Engine` without evaluation. `check(batch)` may raise for the first batch of all."""
-    step = guarded(placed_step(make_step(loss, optimizer, grad), where))
+    step = remembered(_program, loss, optimizer, grad, where)
     draw = drawn_from(source, steps_per_epoch)
     compare = like_the_first(check)
     largest: Any = None
@@ -101,20 +103,16 @@ def streamed(
     def memory() -> str:
         return memory_of_step(count_examples(largest), step, shapes, jnp.int32(0), largest)
 
-    return Engine(put_state(where, state), run, memory, {})
+    # a copy, which the first step may write over; no type weak, as a compiled step returns it
+    copy = jax.tree.map(lambda leaf: jnp.array(leaf, leaf.dtype, copy=True), state)
+    return Engine(put_state(where, copy), run, memory, {})
 
 
 def streamed_evaluation(
     loss: Loss, name: str, source: Source, check: Callable[[Any], None], where: Placement
 ) -> Callable[[Any, Any, int], Row]:
     """Means of loss and metrics over the examples that a source yields."""
-    placed = placed_loss(loss, where)
-
-    @jax.jit
-    def measure(params, state, batch):
-        value, (_, metrics) = placed(params, state, batch, None)
-        return named(value, metrics), jnp.zeros((), jnp.int32)
-
+    measure = remembered(_measure, loss, where)
     draw = drawn_from(source, None)
     compare = like_the_first(check)
 
@@ -134,6 +132,23 @@ def streamed_evaluation(
         return _means(position)
 
     return evaluate
+
+
+@functools.lru_cache(maxsize=1)
+def _program(loss, optimizer, grad, where):
+    return guarded(placed_step(make_step(loss, optimizer, grad), where))
+
+
+@functools.lru_cache(maxsize=2)  # validation and test
+def _measure(loss, where):
+    placed = placed_loss(loss, where)
+
+    @jax.jit
+    def measure(params, state, batch):
+        value, (_, metrics) = placed(params, state, batch, None)
+        return named(value, metrics), jnp.zeros((), jnp.int32)
+
+    return measure
 
 
 def guarded(step: Step) -> Callable[[TrainState, jax.Array, Any], Any]:
