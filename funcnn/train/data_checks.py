@@ -20,7 +20,7 @@ def check_data(name: str, data: Any, loss: Loss, state: TrainState, batch_size: 
     """
     try:
         n = count_examples(data)
-        _check_finite("data", data)
+        check_finite("data", data)
         key = state.key if name == "data" else None
         size = min(batch_size, n)
         of_batch = lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
@@ -43,8 +43,8 @@ def check_state(state: TrainState) -> None:
             "train.fit is a Python loop and cannot be traced: inside jit, vmap or grad use the "
             "function that train.make_epoch returns"
         )
-    _check_finite("state.params", state.params)
-    _check_finite("state.state", state.state)
+    check_finite("state.params", state.params)
+    check_finite("state.state", state.state)
 
 
 def _check_returned(returned: Any) -> None:
@@ -67,7 +67,7 @@ def _check_returned(returned: Any) -> None:
         raise ValueError(f"metrics cannot be named {sorted(taken)}: the history has these already")
 
 
-def _check_finite(what: str, tree: Any) -> None:
+def check_finite(what: str, tree: Any) -> None:
     """Raises for values that are not finite, or that JAX's narrower types cannot hold."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         name = what + jax.tree_util.keystr(path)

@@ -62,7 +62,8 @@ class Between(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """
+    """A way to go through the data.
+
     Attributes:
       state: where training starts, on the devices.
       epoch: ``epoch(state, number, position, between) -> Outcome``; `number` counts from 1.

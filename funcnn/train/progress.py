@@ -10,7 +10,8 @@ from funcnn.train.history import Row
 
 
 class Progress(NamedTuple):
-    """
+    """What there is to show, or nothing where nobody looks.
+
     Attributes:
       epoch: shows the row of an epoch that is done.
       batch: shows how many batches of a streamed epoch are done.

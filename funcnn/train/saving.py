@@ -30,7 +30,8 @@ class Run(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """
+    """An open folder of checkpoints, as `fit` sees it.
+
     Attributes:
       found: the run as it was saved last; None for one that starts anew.
       due: ``due(epochs, batches)``: whether the run is to be saved now.

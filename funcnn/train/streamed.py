@@ -13,6 +13,7 @@ import numpy as np
 from funcnn.nn.layer import shape_of
 from funcnn.optim import GradientTransformation
 from funcnn.train.counting import count_examples
+from funcnn.train.data_checks import check_finite
 from funcnn.train.engine import START, Between, Engine, Halted, Outcome, Position, all_finite
 from funcnn.train.failures import BadSource, Unusable, memory_of_step
 from funcnn.train.history import Row
@@ -243,23 +244,20 @@ def like_the_first(check: Callable[[Any], None]) -> Callable[[Any], None]:
         if now != then:
             raise BadSource(f"expected {then} as in the first batch, got {now}")
         count_examples(batch)
-        leaves = zip(jax.tree.leaves(batch), jax.tree.leaves(first), strict=True)
-        for (path, new), (leaf, old) in zip(jax.tree.leaves_with_path(shapes), leaves, strict=True):
-            name = f"data{jax.tree_util.keystr(path)}"
+        pairs = zip(jax.tree.leaves_with_path(shapes), jax.tree.leaves(first), strict=True)
+        for (path, new), old in pairs:
             if (new.dtype, new.shape[1:]) != (old.dtype, old.shape[1:]):
                 raise BadSource(
-                    f"{name} is {new.dtype}{[*new.shape]}, and in the first batch it was "
-                    f"{old.dtype}{[*old.shape]}: only the number of examples may change (pad "
-                    "what is shorter)"
+                    f"data{jax.tree_util.keystr(path)} is {new.dtype}{[*new.shape]}, and in the "
+                    f"first batch it was {old.dtype}{[*old.shape]}: only the number of examples "
+                    "may change (pad what is shorter)"
                 )
-            if isinstance(leaf, np.ndarray) and jnp.issubdtype(leaf.dtype, jnp.inexact):
-                bad = ~np.isfinite(leaf)
-                if bad.any():
-                    at = tuple(int(i) for i in np.argwhere(bad)[0])
-                    raise BadSource(
-                        f"{name}[{', '.join(map(str, at))}] is {leaf[at]}, and {int(bad.sum())} of "
-                        f"{bad.size} values are not finite"
-                    )
+        # what is on the device already is left to the guard in the step
+        on_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, np.ndarray) else None, batch)
+        try:
+            check_finite("data", on_host)
+        except ValueError as error:
+            raise BadSource(str(error)) from None
 
     return compare
 
