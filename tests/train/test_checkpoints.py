@@ -411,3 +411,40 @@ def test_a_save_at_the_last_step_of_an_epoch_gets_the_epoch_s_row(problem, tmp_p
         saved = store.restore(start)
     assert [row["step"] for row in saved.progress["history"]] == [7, 14]
     assert saved.progress["position"]["batches"] == 0
+
+
+@pytest.mark.parametrize("kind", ["sequence", "generator", "endless"])
+def test_a_stream_goes_on_in_the_middle_of_an_epoch(problem, tmp_path, kind):
+    """What was taken before is not taken again, whatever the batches are drawn from."""
+    batches = data.batches(problem.data, 8)
+    changes = {"epochs": 3, "progress": False}
+    if kind == "endless":
+        source = lambda: (batch for epoch in range(1, 9) for batch in batches(epoch))
+        changes["steps_per_epoch"] = 5
+    else:
+        whole = batches if kind == "sequence" else lambda epoch: iter(batches(epoch))
+        source = lambda: whole
+
+    def run(source, **more):
+        arguments = problem.loss, problem.optimizer, problem.state, source
+        return train.fit(*arguments, **changes, **more)
+
+    never_stopped, history = run(source())
+    drawn = iter(range(100))
+
+    def breaks(batch):
+        if next(drawn) == 9:
+            raise OSError("unplugged")
+        return batch
+
+    given = source()
+    broken = (
+        map(breaks, given)
+        if kind == "endless"
+        else lambda epoch: (breaks(batch) for batch in given(epoch))
+    )
+    with pytest.raises(train.TrainingFailed, match="unplugged"):
+        run(broken, checkpoints=tmp_path)
+    resumed, again = run(source(), checkpoints=tmp_path, resume=True)
+    assert_same_bits(resumed, never_stopped)
+    assert again["loss"].tolist() == history["loss"].tolist()
