@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 
@@ -18,15 +19,19 @@ class at:
     ValueError: [2]['conv1']: expected NHWC input, got shape (64, 784)
 
     The path alone is in the error's attribute `layer_path`.
+
+    It is a `jax.named_scope` too: profiles, compiled programs and `funcnn.graph` know the layer.
     """
 
     def __init__(self, entry: int | str):
         self.entry = entry
+        self.scope = jax.named_scope(f"[{entry!r}]")
 
     def __enter__(self) -> None:
-        pass
+        self.scope.__enter__()
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self.scope.__exit__(kind, error, traceback)
         if not isinstance(error, Exception):
             return
         inner = getattr(error, "layer_path", "")

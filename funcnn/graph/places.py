@@ -1,0 +1,55 @@
+"""Where in the user's program an operation stands: file, line, function, and scopes around it."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+
+import funcnn
+
+_JAX = str(pathlib.Path(jax.__file__).parent)
+_FUNCNN = str(pathlib.Path(funcnn.__file__).parent)
+
+
+class Place(NamedTuple):
+    """A line of a program.
+
+    Attributes:
+      file, line, function: of the user's code: the innermost frame outside of JAX and funcnn.
+      via: the same of funcnn's code, where the user's line called a layer or a loss; else None.
+      scope: names of `jax.named_scope`, outermost first; a layer's path is among them.
+    """
+
+    file: str
+    line: int
+    function: str
+    via: str | None = None
+    scope: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} ({self.function})" if self.file else "an unknown line"
+
+
+def place_of(source: Any) -> Place:
+    """The place that a `jax.extend.source_info_util.SourceInfo` speaks of."""
+    scope = tuple(name for name in str(source.name_stack).split("/") if name)
+    frames = source.traceback.frames if source.traceback is not None else []
+    via = None
+    for frame in frames:  # innermost first
+        file = frame.file_name
+        if file.startswith((_JAX, "<frozen")):
+            continue
+        if not file.startswith(_FUNCNN):
+            return Place(file, frame.line_num, frame.function_name, via, scope)
+        if via is None and not file.startswith((f"{_FUNCNN}/autodiff", f"{_FUNCNN}/graph")):
+            via = f"{file}:{frame.line_num} ({frame.function_name})"
+    return Place("", 0, "", via, scope)
+
+
+def is_of_jax(jaxpr: Any) -> bool:
+    """Is this the program of one of JAX's own functions, `jnp.where` say?
+
+    JAX traces such a function once: the lines its equations know are those of the first call.
+    """
+    info = getattr(jaxpr, "jaxpr", jaxpr).debug_info
+    return (info.func_filename or "").startswith(_JAX)
