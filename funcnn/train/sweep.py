@@ -14,7 +14,7 @@ from funcnn.train.counting import count_examples, whole_number
 from funcnn.train.data_checks import check_data
 from funcnn.train.epoch import make_epoch, make_eval
 from funcnn.train.interruption import interruption
-from funcnn.train.objective import Loss
+from funcnn.train.objective import Loss, named
 from funcnn.train.state import TrainState
 from funcnn.train.step import make_step
 from funcnn.train.stopping import Measure
@@ -212,15 +212,12 @@ def make_epoch_of_runs(
 ) -> Callable[[Any, TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """``epoch(settings, states, data) -> (states, metrics)``, compiled, for runs that begin so."""
 
-    def step_of(setting):
-        return make_step(loss, setup(setting)[0], grad)
-
     make = make_epoch_in_step if in_step(states) else make_epoch_apart
-    return make(step_of, batch_size, drop_remainder)
+    return make(loss, setup, grad, batch_size, drop_remainder)
 
 
-def make_epoch_in_step(step_of, batch_size, drop_remainder):
-    """For runs in step: an epoch of one step of all runs.
+def make_epoch_in_step(loss, setup, grad, batch_size, drop_remainder):
+    """For runs in step: they are trained as one, whose loss is the sum of theirs.
 
     Within the epoch the axis of runs stands before the last one, so that kernels (in, runs, out)
     are one large kernel (in, runs · out) without being copied. Key and step have none.
@@ -230,17 +227,27 @@ def make_epoch_in_step(step_of, batch_size, drop_remainder):
     def epoch(settings, states, data):
         axes = jax.tree.map(lambda leaf: max(leaf.ndim - 2, 0), states)
         axes = axes._replace(key=None, step=None)
-        step_of_all = jax.vmap(
-            lambda setting, state, batch: step_of(setting)(state, batch),
-            in_axes=(0, axes, None),
-            out_axes=(axes, 0),
-        )
-        run = make_epoch(
-            lambda state, batch: step_of_all(settings, state, batch),
-            batch_size,
-            drop_remainder=drop_remainder,
-            donate=False,
-        )
+
+        def loss_of_all(params, state, batch, key):
+            each, (state, metrics) = jax.vmap(
+                loss, in_axes=(axes.params, axes.state, None, None), out_axes=(0, (axes.state, 0))
+            )(params, state, batch, key)
+            return each.sum(), (state, {"of each": named(each, metrics)})
+
+        def update_of_all(*gradients_opt_state_params):
+            return jax.vmap(
+                lambda setting, *rest: setup(setting)[0].update(*rest),
+                in_axes=(0, axes.params, axes.opt_state, axes.params),
+                out_axes=(axes.params, axes.opt_state),
+            )(settings, *gradients_opt_state_params)
+
+        step = make_step(loss_of_all, GradientTransformation(None, update_of_all), grad)
+
+        def step_of_all(state, batch):
+            state, metrics = step(state, batch)
+            return state, metrics["of each"]
+
+        run = make_epoch(step_of_all, batch_size, drop_remainder=drop_remainder, donate=False)
         shared = states._replace(key=states.key[0], step=states.step[0])
         after, metrics = run(with_axes_moved(shared, 0, axes), data)
         steps = jnp.broadcast_to(after.step, states.step.shape)
@@ -262,11 +269,11 @@ def with_axes_moved(state: TrainState, source: Any, destination: Any) -> TrainSt
     return jax.tree.map(moved, axes, state, is_leaf=lambda axis: axis is None)
 
 
-def make_epoch_apart(step_of, batch_size, drop_remainder):
+def make_epoch_apart(loss, setup, grad, batch_size, drop_remainder):
     """For runs that each have an order of their own."""
 
     def epoch_of_one(setting, state, data):
-        step = step_of(setting)
+        step = make_step(loss, setup(setting)[0], grad)
         run = make_epoch(step, batch_size, drop_remainder=drop_remainder, donate=False)
         return run(state, data)
 

@@ -39,10 +39,15 @@ def to_left(g, other, aval, dimension_numbers, precision, preferred_element_type
     batch = list(range(len(my_batch)))
     first = len(batch) + (len(my_own) if g_first else 0)
     other_in_g = list(range(first, first + len(other_own)))
+    left, right = (g, other_in_g, batch), (other, other_own, list(other_batch))
+    if len(order) > 2 and not g_first and order != sorted(order):
+        # Xᵀ G rather than Gᵀ X: between an axis of X and two of G, nothing has to be moved
+        left, right = right, left
+        order = [*my_batch, *contracted, *my_own]
     product = lax.dot_general(
-        g,
-        other,
-        ((other_in_g, other_own), (batch, list(other_batch))),
+        left[0],
+        right[0],
+        ((left[1], right[1]), (left[2], right[2])),
         precision=precision,
         preferred_element_type=preferred_element_type,
         out_sharding=of_axes(cotangent_sharding(aval, beside=g), order),
