@@ -234,6 +234,10 @@ def make_epoch_in_step(loss, setup, grad, batch_size, drop_remainder):
             )(params, state, batch, key)
             return each.sum(), (state, {"of each": named(each, metrics)})
 
+        def init_of_all(params):
+            init = lambda setting, params: setup(setting)[0].init(params)
+            return jax.vmap(init, (0, axes.params), axes.opt_state)(settings, params)
+
         def update_of_all(*gradients_opt_state_params):
             return jax.vmap(
                 lambda setting, *rest: setup(setting)[0].update(*rest),
@@ -241,7 +245,8 @@ def make_epoch_in_step(loss, setup, grad, batch_size, drop_remainder):
                 out_axes=(axes.params, axes.opt_state),
             )(settings, *gradients_opt_state_params)
 
-        step = make_step(loss_of_all, GradientTransformation(None, update_of_all), grad)
+        optimizer = GradientTransformation(init_of_all, update_of_all)
+        step = make_step(loss_of_all, optimizer, grad)
 
         def step_of_all(state, batch):
             state, metrics = step(state, batch)
