@@ -5,10 +5,11 @@
 The lectures' composite function: z = (x₁ − w₁)² + (x₂ − w₂)² − w₀² is negative inside of a circle,
 ŷ = σ(z) is the probability of being outside, and binary cross-entropy says how well the three
 parameters separate the points. Automatic differentiation gives the derivatives, for one point
-at a time, accumulated, and for all of them at once.
+at a time, accumulated, and for all of them at once. Row 8 of the lectures, deck D.
 """
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 import command_line
 import jax
@@ -17,7 +18,10 @@ import numpy as np
 import tables
 
 import funcnn
-from funcnn import losses
+from funcnn import losses, viz
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRUE = np.array([1.6, 0.7, -0.4])  # radius, and the centre's x₁ and x₂
 START = np.array([1.0, 0.0, 0.0])
@@ -26,6 +30,9 @@ NAMES = ["radius w₀", "centre w₁", "centre w₂"]
 
 def main() -> None:
     args = arguments()
+    if not args.no_picture:
+        import picture_file  # here, so that nothing is trained in vain where matplotlib is missing
+
     x, y = points(args.points, args.seed)
     inside = int((y == 0).sum())
     print(f"{args.points:,} points, {inside:,} of them inside of the circle (seed {args.seed})\n")
@@ -37,6 +44,8 @@ def main() -> None:
     print(f"\n{args.steps:,} steps of gradient descent, learning rate {args.learning_rate:g}\n")
     print(descent_table(path, curve, x, y))
     print("\n" + result_table(path[-1]))
+    if not args.no_picture:
+        picture_file.save(picture(path, curve, x, y), args.out / "circle.png")
 
 
 def points(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,10 +113,14 @@ def descend(x: np.ndarray, y: np.ndarray, steps: int, rate: float) -> tuple[np.n
     return np.asarray(path), np.asarray(curve)
 
 
+def shown_steps(count: int) -> list[int]:
+    """0, the powers of ten, and the last: few steps that show all of the descent."""
+    return sorted({0, *(10**n for n in range(6) if 10**n < count), count - 1})
+
+
 def descent_table(path: np.ndarray, curve: np.ndarray, x: np.ndarray, y: np.ndarray) -> str:
-    steps = sorted({0, *(10**n for n in range(6) if 10**n < len(curve)), len(curve) - 1})
     rows = []
-    for i in steps:
+    for i in shown_steps(len(curve)):
         right = ((np.asarray(score(path[i], x)) > 0) == y).mean()
         rows.append(
             [f"{i:,}", f"{curve[i]:.5f}", f"{right:.2%}", *(f"{value:.4f}" for value in path[i])]
@@ -122,6 +135,61 @@ def result_table(w: np.ndarray) -> str:
         for name, true, value in zip(NAMES, TRUE, found, strict=True)
     ]
     return tables.table(["", "true", "learned", "difference"], rows)
+
+
+def picture(path: np.ndarray, curve: np.ndarray, x: np.ndarray, y: np.ndarray) -> "Figure":
+    """The boundary moving over the points, the loss, and the three parameters."""
+    figure, axes = viz.figure(1, 2, size=(10, 5.2), title="a circle learned by gradient descent")
+    plane, below = axes
+    below.remove()
+    grid = plane.get_gridspec()[1].subgridspec(2, 1)
+    loss_ax, parameters_ax = (figure.add_subplot(place) for place in grid)
+    _draw_boundaries(plane, path, curve, x, y)
+    steps = np.arange(len(curve))
+    loss_ax.plot(steps, curve, color=viz.style.INK, lw=2)
+    viz.label(loss_ax, None, "loss")
+    for look, name, true, values in zip(viz.style.looks(), NAMES, TRUE, path.T, strict=False):
+        parameters_ax.plot(steps, values, look.dashes, color=look.color, lw=2, label=name)
+        parameters_ax.axhline(true, color=look.color, lw=1, ls=":")
+    viz.label(parameters_ax, "step", "parameters (dotted: true)")
+    for ax in (loss_ax, parameters_ax):
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlim(0, len(curve) - 1)
+        viz.style.plot_style(ax)
+    parameters_ax.margins(y=0.25)
+    parameters_ax.legend(frameon=False, loc="upper center", ncols=3, fontsize=viz.style.SMALL)
+    return figure
+
+
+def steps_on_the_way(curve: np.ndarray, parts: int = 4) -> list[int]:
+    """The first steps at which the loss has come down by 0, 1/parts, …, and the last step."""
+    down = (curve[0] - curve) / max(curve[0] - curve.min(), 1e-12)
+    return sorted({*(int((down >= i / parts).argmax()) for i in range(parts)), len(curve) - 1})
+
+
+def _draw_boundaries(
+    ax: Any, path: np.ndarray, curve: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> None:
+    """Some of the points, and where σ(z) is ½ on the way: the later, the darker."""
+    viz.decision_boundary(
+        lambda p: score(jnp.asarray(path[-1]), p),
+        *(x[:400], y[:400].astype(int), ax),
+        logits=True,
+        limits=(-3, 3),
+        names=["inside", "outside"],
+    )
+    ax.get_legend().remove()
+    steps = steps_on_the_way(curve)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for share, i in zip(np.linspace(0.35, 1, len(steps)), steps, strict=True):
+        radius, *centre = path[i]
+        circle = np.array(centre)[:, None] + radius * np.stack([np.cos(angle), np.sin(angle)])
+        ax.plot(*circle, color=viz.style.blend(viz.style.INK, share), lw=1 + 2 * share)
+        ax.plot(*centre, "+", color=viz.style.blend(viz.style.INK, share), ms=8, mew=1.5)
+        box = {"fc": "white", "ec": "none", "pad": 1.5}
+        ax.text(*circle[:, 0], f"{i:,}", ha="center", va="center", size=10, bbox=box)
+    ax.set_aspect("equal")
+    viz.label(ax, title="the boundary (numbers: steps)")
 
 
 def arguments() -> argparse.Namespace:

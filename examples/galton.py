@@ -9,7 +9,8 @@ Galton did, the heights of women are multiplied by 1.08, and the mid-parent is t
 Other columns are left alone, and so is the unit.
 
 Without a file, pairs are drawn from a normal distribution with the statistics of Galton's table of
-928 children ("Regression Towards Mediocrity in Hereditary Stature", 1886, table I).
+928 children ("Regression Towards Mediocrity in Hereditary Stature", 1886, table I). Row 43 of the
+lectures, deck E.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import command_line
 import jax
@@ -26,7 +27,10 @@ import numpy as np
 import tables
 
 import funcnn
-from funcnn import data, losses, nn, optim
+from funcnn import data, losses, nn, optim, viz
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # of the table, with its classes at the heights that it gives them, in inches
 CHILDREN = 928
@@ -54,6 +58,9 @@ class Heights(NamedTuple):
 
 def main() -> None:
     args = arguments()
+    if not args.no_picture:
+        import picture_file  # here, so that nothing is fitted in vain where matplotlib is missing
+
     heights = args.csv or simulated(args.seed)
     if args.csv is None:
         print("simulated from the statistics of Galton's table of 1886: no --csv was given\n")
@@ -73,6 +80,11 @@ def main() -> None:
         f"\nparents who are 1 above the average have children who are {line:.2f} above it: "
         + ("regression toward the mean" if 0 < line < 1 else "no regression toward the mean")
     )
+    if not args.no_picture:
+        print()
+        source = "simulated from Galton's table" if args.csv is None else "of the file"
+        drawn = picture(heights, predictors, f"Heights {source}: the line and the network")
+        picture_file.save(drawn, args.out / "galton.png")
 
 
 def simulated(seed: int, count: int = CHILDREN) -> Heights:
@@ -224,6 +236,35 @@ def expected_table(predictors: Mapping[str, Predictor], train: Heights) -> str:
         for parent, *children in zip(parents, *columns, strict=True)
     ]
     return tables.table(["mid-parents of", *predictors], rows)
+
+
+def picture(heights: Heights, predictors: Mapping[str, Predictor], title: str) -> "Figure":
+    """All pairs with what is predicted of them, and how far the children are off the line."""
+    import picture_page
+
+    from funcnn.viz import style
+
+    mosaic = [["heights", "rest"]]
+    figure, axes = picture_page.page(title, 4.8, mosaic, width_ratios=[1.35, 1])
+    parents = np.linspace(heights.parent.min(), heights.parent.max(), 101)
+    shown = {
+        "as their parents": (style.GRAY, ":"),
+        "line, least squares": (style.VERMILION, "-"),
+        "network 1-16-1": (style.BLUE, "--"),
+    }
+    line = predictors["line, least squares"]
+    rest = heights.child - np.asarray(line(jnp.asarray(heights.parent)))
+    for ax, values in ((axes["heights"], heights.child), (axes["rest"], rest)):
+        ax.plot(heights.parent, values, "o", ms=3, color=style.SKY, alpha=0.55, mec="none")
+        for name, (color, dashes) in shown.items():
+            predicted = np.asarray(predictors[name](jnp.asarray(parents)))
+            off = 0 if ax is axes["heights"] else np.asarray(line(jnp.asarray(parents)))
+            ax.plot(parents, predicted - off, dashes, color=color, lw=2.2, label=name)
+        ax.set_xlim(parents[0], parents[-1])
+        style.plot_style(ax, legend=ax is axes["heights"])
+    viz.label(axes["heights"], "height of the mid-parent", "height of the child", "predicted")
+    viz.label(axes["rest"], "height of the mid-parent", "child, above the line", "off the line")
+    return figure
 
 
 def arguments() -> argparse.Namespace:

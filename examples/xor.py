@@ -4,12 +4,12 @@
 
 AND, OR and NAND are one unit each; XOR is AND of OR and NAND: two layers. Then networks with one
 hidden layer learn XOR by gradient descent, each from many random starts, all of them at once by
-jax.vmap; without hidden units none of them can.
+jax.vmap; without hidden units none of them can. Row 4 of the lectures, decks D and E.
 """
 
 import argparse
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import command_line
 import jax
@@ -18,7 +18,10 @@ import numpy as np
 import tables
 
 import funcnn
-from funcnn import losses, nn, optim
+from funcnn import losses, nn, optim, viz
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 TRUTH = {"AND": (0, 0, 0, 1), "OR": (0, 1, 1, 1), "NAND": (1, 1, 1, 0), "XOR": (0, 1, 1, 0)}
@@ -28,11 +31,15 @@ GATES = {  # the weights of x₁ and x₂, and the bias, which is minus the thre
     "NAND": (-20.0, -20.0, 30.0),
 }
 RATE = 1.0
+SQUARE = (-0.5, 1.5)  # what the picture shows of both axes
 CLOSE = 0.1  # a network has learned the gate if no probability is further from the truth
 
 
 def main() -> None:
     args = arguments()
+    if not args.no_picture:
+        import picture_file  # here, so that nothing is trained in vain where matplotlib is missing
+
     print("perceptrons: 1 if w₁ x₁ + w₂ x₂ ≥ θ, else 0\n")
     print(truth_table(gates(nn.step), "{:.0f}"))
     print("\nlogistic units with the same weights: σ(w₁ x₁ + w₂ x₂ − θ)\n")
@@ -50,15 +57,22 @@ def main() -> None:
     steps = sorted({0, *(10**n for n in range(5) if 10**n < args.steps), args.steps - 1})
     print(tables.table(["step", "loss"], [[f"{i:,}", f"{curve[i]:.5f}"] for i in steps]))
     print("\n" + learned_table(params))
+    if not args.no_picture:
+        picture_file.save(picture(found[2]), args.out / "xor.png")
 
 
 def gates(activation: Any) -> dict[str, jax.Array]:
     """What each gate gives on the four inputs of X."""
+    return {name: gate(name, activation)(X) for name in TRUTH}
+
+
+def gate(name: str, activation: Any) -> Callable[[Any], jax.Array]:
+    """A gate as a function of points: (n, 2) to (n,)."""
+    if name == "XOR":
+        network = nn.serial(nn.dense(2), activation, nn.dense(1), activation)
+        return lambda x: network((units("OR", "NAND"), (), units("AND"), ()), x)[:, 0]
     unit = nn.serial(nn.dense(1), activation)
-    outputs = {name: unit((units(name), ()), X)[:, 0] for name in GATES}
-    two_layers = nn.serial(nn.dense(2), activation, nn.dense(1), activation)
-    outputs["XOR"] = two_layers((units("OR", "NAND"), (), units("AND"), ()), X)[:, 0]
-    return outputs
+    return lambda x: unit((units(name), ()), x)[:, 0]
 
 
 def units(*names: str) -> dict[str, jax.Array]:
@@ -148,6 +162,52 @@ def learned_table(params: Any) -> str:
         for x, h, z in zip(X, within["h"], within["logit"], strict=True)
     ]
     return tables.table(["x₁", "x₂", "h₁", "h₂", "probability of 1"], rows)
+
+
+def picture(found: Learned) -> "Figure":
+    """The gates' boundaries; XOR as a network of gates, and as a network that learned it."""
+    figure, axes = viz.figure(3, 3, size=(10, 9.6), title="gates, and exclusive or in two layers")
+    two_layers, hidden, learned, curves = axes[1, 2], *axes[2]
+    for ax, (name, truth) in zip([*axes[0], two_layers], TRUTH.items(), strict=True):
+        title = "XOR = AND(OR, NAND)" if name == "XOR" else name
+        _boundary(ax, gate(name, jax.nn.sigmoid), truth, title)
+    for ax in axes[1, :2]:  # one wide one in their place
+        ax.remove()
+    drawn = figure.add_subplot(axes[1, 0].get_gridspec()[1, :2])
+    viz.network([units("OR", "NAND"), units("AND")], drawn, [["x₁", "x₂"], ["OR", "NAND"], ["AND"]])
+    viz.label(drawn, title="XOR of three gates: weights, and biases in the units")
+    params, _ = best_start(found)
+    layer = nn.serial(nn.dense(2), jnp.tanh)
+    viz.hidden_boundaries(
+        lambda x: layer((params["z"], ()), x),
+        *(X, TRUTH["XOR"], hidden),
+        limits=SQUARE,
+        names=["$h_1$", "$h_2$"],
+    )
+    viz.label(hidden, title="learned: the two hidden units")
+    _without_legend(hidden)
+
+    def output(x: Any) -> jax.Array:
+        return network(2)(params, x)
+
+    _boundary(learned, lambda x: jax.nn.sigmoid(output(x)), TRUTH["XOR"], "learned: the output")
+    curves.plot(found.losses.T, color=viz.style.BLUE, lw=0.8, alpha=0.35)
+    curves.set(xscale="log", ylim=(0, None))
+    viz.label(curves, "step", "loss", f"{len(found.losses)} random starts")
+    viz.style.plot_style(curves)
+    return figure
+
+
+def _boundary(ax: Any, predict: Callable[[Any], jax.Array], truth: Any, title: str) -> None:
+    viz.decision_boundary(predict, X, truth, ax, limits=SQUARE)
+    viz.label(ax, title=title)
+    _without_legend(ax)
+
+
+def _without_legend(ax: Any) -> None:
+    """The four points say which is which, and the panels are small."""
+    ax.get_legend().remove()
+    ax.set(xticks=[0, 1], yticks=[0, 1], aspect="equal")
 
 
 def arguments() -> argparse.Namespace:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from lectures.conftest import EXAMPLES
 from lectures.conftest import example as example
 
 import funcnn
@@ -17,6 +18,7 @@ from funcnn import data, nn
 def call(example, monkeypatch, tmp_path):
     """Runs a script in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)  # what draws is imported late
 
     def run(script, *options):
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, options)])

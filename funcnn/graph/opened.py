@@ -10,15 +10,71 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Trace
+from jax.extend.core import set_current_trace, take_current_trace
 
 from funcnn.autodiff import jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
 from funcnn.autodiff.programs.loops import tracked_in_any, zeros_for_absent
 from funcnn.autodiff.tracer import record
 from funcnn.graph.places import is_of_jax
-from funcnn.graph.steps import Call, Number, Step
+from funcnn.graph.steps import Call, Number, Step, Steps
 
 Function = Callable[[list[Any]], Sequence[Any]]
+
+
+def can_be_opened(step: Step) -> bool:
+    """Is a step a program that can be looked into?"""
+    return step.primitive.name in _openers or step.primitive.name in _custom
+
+
+def body_of(at: int, found: Steps, call: Call) -> Call:
+    """The program of a step that is a function with a rule of its own (`custom_jvp`).
+
+    Its steps have the derivatives of the code that the rule stands for.
+
+    Args:
+      at: the step's place in `found`.
+      found: the steps of the program `call` that it is one of.
+    """
+    step = found.steps[at]
+    nth = sum(s.primitive.name in _custom for s in found.steps[:at])
+    with take_current_trace() as parent:
+        trace = _Bodies(parent)
+        with set_current_trace(trace):
+            call.function([found.values[number] for number in found.inputs])
+    given = tuple(found.values[number] for number in step.inputs)
+    outputs = tuple(found.values[number] for number in step.outputs)
+    name = str(step.params["name"])
+    flat = step.tracked, step.upstream, outputs, step.downstream, call.source
+    return Call(name, _evaluating(trace.bodies[nth]), given, *flat)
+
+
+class _Bodies(Trace):
+    """Evaluates a program, and keeps the bodies of the functions with rules that it calls."""
+
+    def __init__(self, parent: Trace):
+        super().__init__()
+        self.requires_low = False
+        self.parent = parent
+        self.bodies: list[Any] = []
+
+    def process_primitive(self, primitive, tracers, params, /):
+        with set_current_trace(self.parent):
+            return primitive.bind(*tracers, **params)
+
+    def process_custom_jvp_call(self, primitive, fun, jvp, tracers, /, **params):
+        # a function may be called once: what it is made of is written down, and that is evaluated
+        with set_current_trace(self.parent):
+            body = jax.make_jaxpr(fun.call_wrapped)(*map(jax.typeof, tracers))
+            self.bodies.append(body)
+            return jax_versions.eval_closed_jaxpr(body, tracers)
+
+    def process_custom_vjp_call(self, primitive, fun, fwd, bwd, tracers, /, **params):
+        return self.process_custom_jvp_call(primitive, fun, fwd, tracers)
+
+
+_custom = ("custom_jvp_call", "custom_vjp_call")
 
 
 def calls_in(step: Step, values: dict[Number, Any]) -> list[Call]:

@@ -46,6 +46,26 @@ def place_of(source: Any) -> Place:
     return Place("", 0, "", via, scope)
 
 
+def functions_of_jax(source: Any) -> tuple[str, ...]:
+    """The functions of JAX that the user's line, or funcnn's, called on the way to an operation.
+
+    Outermost first: `logsumexp`, `log`. What JAX does for itself in between is left out.
+    """
+    names: list[str] = []
+    for frame in source.traceback.frames if source.traceback is not None else ():
+        file, name = frame.file_name, frame.function_name
+        if file.startswith((f"{_FUNCNN}/autodiff", f"{_FUNCNN}/graph")):
+            names = []
+        elif not file.startswith((_JAX, "<frozen")):
+            break
+        elif "<" not in name and "." not in name and file.startswith(_FOR_USERS):
+            names.append(name)
+    return tuple(reversed(names))
+
+
+_FOR_USERS = tuple(f"{_JAX}/_src/{part}" for part in ("numpy", "nn", "scipy", "ops", "random"))
+
+
 def is_of_jax(jaxpr: Any) -> bool:
     """Is this the program of one of JAX's own functions, `jnp.where` say?
 

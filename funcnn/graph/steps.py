@@ -107,7 +107,10 @@ def steps(call: Call) -> Steps:
         outputs = tuple(map(trace.number, outs))
         trace.invalidate()
     _, slots = trace.untrack(outs)
-    ones = (lax.full_like(trace.values[number], 1) for number in outputs)
+    ones = (
+        None if slot is None else lax.full_like(trace.values[number], 1)
+        for number, slot in zip(outputs, slots, strict=True)
+    )
     gradients, done = _walk_back(trace, slots, ones if call.upstream is None else call.upstream)
     return Steps(done, numbers, outputs, trace.values, gradients)
 
@@ -166,14 +169,14 @@ class _Watching(TapeTrace):
     # a function with a rule of its own is one operation; without its rule, it is what it is made of
     def process_custom_jvp_call(self, primitive, fun, jvp, tracers, /, **params):
         do = lambda: TapeTrace.process_custom_jvp_call(self, primitive, fun, jvp, tracers, **params)
-        name = {"name": fun.debug_info.func_name}
+        name = {"name": fun.debug_info.func_name, "subfuns": (fun, jvp), **params}
         return self._note(primitive, name, tracers, do) if custom_rules.value else do()
 
     def process_custom_vjp_call(self, primitive, fun, fwd, bwd, tracers, /, **params):
         do = lambda: TapeTrace.process_custom_vjp_call(
             self, primitive, fun, fwd, bwd, tracers, **params
         )
-        name = {"name": fun.debug_info.func_name}
+        name = {"name": fun.debug_info.func_name, "subfuns": (fun, fwd, bwd), **params}
         return self._note(primitive, name, tracers, do) if custom_rules.value else do()
 
 

@@ -70,7 +70,7 @@ class Summary:
         lines.append(["total", "", "", f"{self.parameters:,}", f"{self.flops:,}", ""])
         if not any(row.receptive_field for row in self.rows):
             header, lines = header[:-1], [line[:-1] for line in lines]
-        return _table(header, lines)
+        return table(header, lines)
 
 
 def summary(layer: Layer | Callable[[Any], Any], x: Any) -> Summary:
@@ -107,13 +107,13 @@ def summary(layer: Layer | Callable[[Any], Any], x: Any) -> Summary:
     # by shapes alone; an axis before the marker's own is one of `repeat`
     note = lambda *call: (jnp.zeros(0), *call)
     _, recorded = jax.eval_shape(recording(layer, note).apply, params, state, x)
-    leaves = list(_leaves(layer, (), params, recorded))
+    leaves = list(called_layers(layer, (), params, recorded))
     fields = _receptive_fields(layer, {path: calls[0] for path, _, _, calls in leaves}, x)
     rows = []
     for path, leaf, made, calls in leaves:
         for again, (marker, *call) in enumerate(calls):
             copies = marker.shape[:-1]
-            p, s, before, after = _without_axes(len(copies), call)
+            p, s, before, after = without_axes(len(copies), call)
             times = math.prod(copies)
             rows.append(
                 Row(
@@ -128,7 +128,7 @@ def summary(layer: Layer | Callable[[Any], Any], x: Any) -> Summary:
     return Summary(tuple(rows))
 
 
-def _leaves(layer: Layer, path: Path, params: Any, recorded: Any) -> Iterator[Any]:
+def called_layers(layer: Layer, path: Path, params: Any, recorded: Any) -> Iterator[Any]:
     """(path, layer, its params, its calls) for each layer that is no combinator and is called."""
     if isinstance(recorded, Recorded):
         yield path, layer, params, recorded.calls
@@ -136,12 +136,13 @@ def _leaves(layer: Layer, path: Path, params: Any, recorded: Any) -> Iterator[An
     # what is shared is noted where its parameters are
     for entry, part in layer.layers if recorded != () else ():
         if entry is None:
-            yield from _leaves(part, path, params, recorded)
+            yield from called_layers(part, path, params, recorded)
         else:
-            yield from _leaves(part, (*path, entry), params[entry], recorded[entry])
+            yield from called_layers(part, (*path, entry), params[entry], recorded[entry])
 
 
-def _without_axes(n: int, tree: Any) -> Any:
+def without_axes(n: int, tree: Any) -> Any:
+    """Shapes and dtypes, without the first n axes."""
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[n:], a.dtype), tree)
 
 
@@ -177,7 +178,7 @@ def _receptive_fields(
         params, state = model.init(jax.random.key(0), start)
         noted = recording(model, lambda params, state, x, y: _largest(y))
         _, recorded = noted.apply(params, state, start)
-        return {path: calls for path, _, _, calls in _leaves(layer, (), params, recorded)}
+        return {path: calls for path, _, _, calls in called_layers(layer, (), params, recorded)}
 
     fields = run()
     return {
@@ -208,10 +209,10 @@ def _is_shape(node: Any) -> bool:
     return isinstance(node, tuple) and all(isinstance(size, int) for size in node)
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Text in columns: paths, layers and shapes at the left, numbers at the right."""
+def table(header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 3) -> str:
+    """Text in columns, the first `left` of them at the left side, numbers at the right."""
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    sides = [str.ljust] * 3 + [str.rjust] * (len(header) - 3)
+    sides = [str.ljust] * left + [str.rjust] * (len(header) - left)
 
     def aligned(line: Sequence[str]) -> str:
         cells = zip(sides, line, widths, strict=True)

@@ -36,6 +36,8 @@ class Outcome(NamedTuple):
       position: where in the epoch the state is, when it was not completed.
       bad: what was not finite; None when all was well.
       bad_step: in which step of the epoch, from 1; None if no single one is to blame.
+      explain: looks for the operation that made it so (a `funcnn.debug.NanOrigin`, or None); None
+        where the batch is not to be had again.
     """
 
     state: TrainState
@@ -43,6 +45,7 @@ class Outcome(NamedTuple):
     position: Position = START
     bad: str | None = None
     bad_step: int | None = None
+    explain: Callable[[], Any] | None = None
 
 
 class Between(NamedTuple):

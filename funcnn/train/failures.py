@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from funcnn.train.history import History
+from funcnn.train.objective import Loss
 from funcnn.train.state import TrainState
+from funcnn.train.step import STEP, Step, stream
 
 
 class NonFinite(RuntimeWarning):
@@ -17,23 +20,68 @@ class NonFinite(RuntimeWarning):
       state: the last `TrainState` with finite parameters: the one that the bad step started from.
       history: of the epochs that were completed.
       epoch, step: where it happened; both count from 1, `step` within the epoch.
+      origin: the line that made it so, a `funcnn.debug.NanOrigin`; None where that is not known: of
+        streams and on a mesh it is not looked for.
 
     It is shown each time, and not only the first time as most warnings are.
     """
 
     def __init__(
-        self, what: str, epoch: int, step: int | None, state: TrainState, history: History
+        self,
+        what: str,
+        epoch: int,
+        step: int | None,
+        state: TrainState,
+        history: History,
+        origin: Any = None,
     ):
         where = f"in epoch {epoch}" + ("" if step is None else f", step {step}")
+        causes = (
+            " Usual causes: a learning rate too high, log or sqrt at 0, a division by 0."
+            if origin is None
+            else f" Where it arose:\n{origin}"
+        )
         super().__init__(
-            f"{what} {where}: training stopped, and the state before is returned. Usual causes: a "
-            "learning rate too high, log or sqrt at 0, a division by 0."
+            f"{what} {where}: training stopped, and the state before is returned.{causes}"
         )
         self.epoch, self.step, self.state, self.history = epoch, step, state, history
+        self.origin = origin
 
 
 # at the end of the filters, so that those of the user still come first
 warnings.simplefilter("always", NonFinite, append=True)
+
+
+def nan_origin_of_step(loss: Loss, step: Step, state: TrainState, batch: Any) -> Any:
+    """The operation that made a step's result NaN or infinite, or None where none is found.
+
+    First in the loss and its gradient, then in the whole step: the optimizer.
+    """
+    from funcnn.debug import nan_origin  # needed only now
+
+    # compiled, as the step was that went wrong; it is looked into only where that is not finite
+
+    @jax.jit
+    def loss_of_batch(params, state, batch, key):
+        return loss(params, state, batch, key)
+
+    @jax.jit
+    def train_step(state, batch):
+        return _largest(step(state, batch)[0])
+
+    try:
+        of_loss = nan_origin(loss_of_batch, argnums=0, has_aux=True)
+        found = of_loss(state.params, state.state, batch, stream(state, STEP))
+        return found or nan_origin(train_step, argnums=())(state, batch)
+    except Exception:  # this is about a loss that is not finite, and must not hide it
+        return None
+
+
+def _largest(state: TrainState) -> jax.Array:
+    """One number that is finite if all of the state is."""
+    leaves = jax.tree.leaves((state.params, state.state))
+    inexact = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size]
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)).astype(jnp.float32) for leaf in inexact]))
 
 
 class TrainingFailed(RuntimeError):

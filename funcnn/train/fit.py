@@ -113,8 +113,8 @@ def fit(
 
       Ctrl-C ends training after the epoch that is running (after the batch, of a source); what was
       trained is returned. (A second one raises KeyboardInterrupt at once.) A loss or
-      parameter that is not finite ends it too: then a `NonFinite` warning says where, and the
-      returned state is the one before that step.
+      parameter that is not finite ends it too: then a `NonFinite` warning says where, and of arrays
+      which line of the program made it so; the returned state is the one before that step.
 
     Raises:
       ValueError: data that is empty, holds NaN or infinities (for what is missing, take zeros and a
@@ -202,7 +202,9 @@ def fit(
             raise _failed(error, run, engine, state) from (error.__cause__ or error)
         history = as_arrays(run.rows)
         if bad is not None and bad.bad is not None:
-            stopped = NonFinite(bad.bad, len(run.rows) + 1, bad.bad_step, run.state, history)
+            origin = bad.explain() if bad.explain is not None else None
+            at = len(run.rows) + 1, bad.bad_step
+            stopped = NonFinite(bad.bad, *at, run.state, history, origin)
             warnings.warn(stopped, stacklevel=2)
         else:
             saves.save(run)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from funcnn.optim import GradientTransformation
 from funcnn.train.engine import Engine, Outcome, all_finite
 from funcnn.train.epoch import make_epoch, make_eval, order, take
-from funcnn.train.failures import memory_of_step
+from funcnn.train.failures import memory_of_step, nan_origin_of_step
 from funcnn.train.history import Row, as_row
 from funcnn.train.objective import Loss
 from funcnn.train.placement import Placement, placed_loss, placed_step, put_state, put_whole
@@ -41,7 +41,10 @@ def resident(
         after, metrics = epoch(state, data)
         if bool(ARE_FINITE((metrics["loss"], after.params, after.state))):
             return Outcome(after, as_row("", metrics))
-        return _first_bad_step(step, state, data, batch_size, drop_remainder)
+        explain = None
+        if where.batch is None:  # operation by operation it would not fit, or not be the same
+            explain = functools.partial(nan_origin_of_step, loss, make_step(loss, optimizer, grad))
+        return _first_bad_step(step, state, data, batch_size, drop_remainder, explain)
 
     def memory() -> str:
         batch = jax.eval_shape(lambda d: take(d, jnp.arange(batch_size)), data)
@@ -84,7 +87,12 @@ def _settled(state: TrainState, data: Any) -> TrainState:
 
 
 def _first_bad_step(
-    step: Step, start: TrainState, data: Any, batch_size: int, drop_remainder: bool
+    step: Step,
+    start: TrainState,
+    data: Any,
+    batch_size: int,
+    drop_remainder: bool,
+    explain: Callable[[TrainState, Any], Any] | None,
 ) -> Outcome:
     """Walks through the epoch again, step by step, up to the one that is not finite.
 
@@ -94,14 +102,16 @@ def _first_bad_step(
     last = [rest] if rest.size and not drop_remainder else []
     state = start
     for i, indices in enumerate(itertools.chain(batches, last), start=1):
-        after, metrics = step(state, take(data, indices))
+        batch = take(data, indices)
+        after, metrics = step(state, batch)
         for what, values in (
             (f"the loss is {metrics['loss']}", metrics["loss"]),
             ("a parameter is no longer finite", after.params),
             ("the model's state is no longer finite", after.state),
         ):
             if not bool(ARE_FINITE(values)):
-                return Outcome(state, None, bad=what, bad_step=i)
+                why = functools.partial(explain, state, batch) if explain else None
+                return Outcome(state, None, bad=what, bad_step=i, explain=why)
         state = after
     what = "the mean loss is not finite, though that of each step is,"
     return Outcome(start, None, bad=what)

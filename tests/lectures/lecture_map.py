@@ -364,7 +364,9 @@ def table(rows: tuple[Row, ...] = ROWS) -> str:
             for path, _, name in (test.partition("::") for test in tests_of(row))
         )
         system = row.system + (f" (not yet: {row.missing})" if row.missing else "")
-        cells = [str(row.number), system, row.decks, functions, examples, tests]
+        # a place for links to this row, as the gallery has them
+        number = f'<a id="row-{row.number}"></a>{row.number}'
+        cells = [number, system, row.decks, functions, examples, tests]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -1,0 +1,230 @@
+"""The gradient along a plain function: zeros are added where its parameters meet its data.
+
+The function is traced to a program and evaluated equation by equation. An equation that takes a
+value made of parameters alone (a kernel, its transpose) and one made of data (an input, what came
+before) is where that leaf of the parameters is used. Calls of `jax.jit` and `jax.checkpoint` are
+opened; a loop is one equation: all leaves in it have the gradient at what comes out of it.
+"""
+
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Literal
+
+from funcnn.autodiff import jax_versions
+from funcnn.autodiff.programs.joint import evaluate
+from funcnn.debug.flow import Path
+from funcnn.debug.layers_probed import added, zeros
+from funcnn.debug.measured import Gradients, Measured, measure
+from funcnn.debug.objective import value_of
+from funcnn.debug.programs import CALLS
+from funcnn.graph.places import place_of
+
+
+def flow_of_leaves(
+    loss: Callable[..., Any], params: Any, args: tuple[Any, ...], grad: Callable[..., Any]
+) -> tuple[jax.Array, Measured]:
+    """The loss, and what is measured for each leaf of `params` and each activation between them."""
+    leaves, structure = jax.tree.flatten(params)
+    given, rest_structure = jax.tree.flatten(args)
+    arrays = [isinstance(leaf, jax.Array) for leaf in given]
+    rest = [leaf for leaf, array in zip(given, arrays, strict=True) if array]
+
+    def of_leaves(leaves: Sequence[Any], rest: Sequence[Any]) -> Any:
+        ahead = iter(rest)
+        all_of = [next(ahead) if a else leaf for leaf, a in zip(given, arrays, strict=True)]
+        value = loss(
+            jax.tree.unflatten(structure, leaves), *jax.tree.unflatten(rest_structure, all_of)
+        )
+        return value_of(value)
+
+    program = jax.make_jaxpr(of_leaves)(leaves, rest)
+    made_of = [_Made(frozenset([i])) for i in range(len(leaves))] + [_DATA] * len(rest)
+    sites: list[_Site] = []
+    _run(program, (*leaves, *rest), made_of, functools.partial(_note, sites))
+
+    def of_probes(leaves: Sequence[Any], probes: Sequence[Any]) -> Any:
+        ahead = iter(probes)
+
+        def add(eqn: Any, inputs: list[Any], made_of: Sequence[_Made], bind: Any) -> Any:
+            if not _is_site(eqn, made_of):
+                return bind(*inputs)
+            at_inputs, at_outputs = next(ahead)
+            return added(bind(*added(inputs, at_inputs)), at_outputs)
+
+        [value] = _run(program, (*leaves, *rest), made_of, add)
+        return value
+
+    probes = [(zeros(site.inputs), zeros(site.outputs)) for site in sites]
+    value, (of_params, of_sites) = grad(of_probes, argnums=(0, 1))(leaves, probes)
+    paths = [_entries(path) for path, _ in jax.tree.leaves_with_path(params)]
+    calls = [*_of_leaves(paths, sites, of_params, of_sites), *_of_activations(sites, of_sites)]
+    return value, measure(calls, grad)
+
+
+class _Made(NamedTuple):
+    """What a value is made of.
+
+    Attributes:
+      leaves: of which leaves of the parameters, where it is of those alone.
+      data: whether anything else is in it.
+      weighted: whether it comes straight out of an equation in which both met.
+    """
+
+    leaves: frozenset[int] = frozenset()
+    data: bool = False
+    weighted: bool = False
+
+
+_DATA = _Made(data=True)
+_NUMBER = _Made()
+
+
+class _Site(NamedTuple):
+    """An equation where parameters meet data, or an activation right behind one."""
+
+    name: str
+    leaves: frozenset[int]
+    inputs: list[Any]  # data; None in the place of all else
+    outputs: list[Any]
+    activation: Any  # f and z
+
+
+def _is_activation(eqn: Any, made_of: Sequence[_Made]) -> bool:
+    """One array in, one of that shape out; whether it is elementwise is found by trying."""
+    given = [made for made in made_of if made != _NUMBER]
+    if len(given) != 1 or not given[0].weighted or len(eqn.outvars) != 1:
+        return False
+    z = next(v for v, made in zip(eqn.invars, made_of, strict=True) if made != _NUMBER)
+    floating = jnp.issubdtype(z.aval.dtype, jnp.floating)
+    return floating and z.aval.shape == eqn.outvars[0].aval.shape and z.aval.size > 1
+
+
+def _meet(made_of: Sequence[_Made]) -> frozenset[int]:
+    """The leaves that meet data here."""
+    if not any(made.data for made in made_of):
+        return frozenset()
+    return frozenset().union(*(made.leaves for made in made_of))
+
+
+def _is_site(eqn: Any, made_of: Sequence[_Made]) -> bool:
+    return bool(_meet(made_of)) or _is_activation(eqn, made_of)
+
+
+def _note(
+    sites: list[_Site], eqn: Any, inputs: list[Any], made_of: Sequence[_Made], bind: Any
+) -> list[Any]:
+    """Evaluates an equation and adds it to the sites, if it is one."""
+    outputs = bind(*inputs)
+    if _is_site(eqn, made_of):
+        data = [x if made.data else None for x, made in zip(inputs, made_of, strict=True)]
+        activation = None
+        if _is_activation(eqn, made_of):
+            [place] = [i for i, made in enumerate(made_of) if made != _NUMBER]
+            function = lambda z: bind(*inputs[:place], z, *inputs[place + 1 :])[0]
+            activation = function, inputs[place]
+        name = _name(eqn) if activation is None else _name_and_line(eqn)
+        sites.append(_Site(name, _meet(made_of), data, outputs, activation))
+    return outputs
+
+
+def _run(program: Any, values: Sequence[Any], made_of: Sequence[_Made], visit: Any) -> list[Any]:
+    """Evaluates a program, each equation by `visit(eqn, inputs, made_of, bind)`."""
+    outputs, _ = _evaluate(program, values, made_of, visit)
+    return outputs
+
+
+def _evaluate(program: Any, values: Any, made_of: Any, visit: Any) -> tuple[list[Any], list[_Made]]:
+    jaxpr = jax_versions.open_jaxpr(program)
+    env = {
+        v: (c, _DATA if jnp.ndim(c) else _NUMBER)
+        for v, c in zip(jaxpr.constvars, _constants(program), strict=True)
+    }
+    env.update(zip(jaxpr.invars, zip(values, made_of, strict=True), strict=True))
+    read = lambda v: (v.val, _NUMBER) if isinstance(v, Literal) else env[v]
+    for eqn in jaxpr.eqns:
+        pairs = [read(v) for v in eqn.invars]
+        inputs, made = [x for x, _ in pairs], [m for _, m in pairs]
+        if _opens(eqn) and not _is_activation(eqn, made):
+            inner = eqn.params["jaxpr"]
+            results = zip(*_evaluate(inner, inputs, made, visit), strict=True)
+        else:
+            outputs = visit(eqn, inputs, made, functools.partial(_bind, eqn))
+            results = zip(outputs, [_made_by(eqn, made)] * len(outputs), strict=True)
+        env.update(zip(eqn.outvars, results, strict=True))
+    pairs = [read(v) for v in jaxpr.outvars]
+    return [x for x, _ in pairs], [m for _, m in pairs]
+
+
+def _constants(program: Any) -> Sequence[Any]:
+    # the program of a `jax.checkpoint` is open, and has none
+    return getattr(program, "consts", ())
+
+
+def _made_by(eqn: Any, made_of: Sequence[_Made]) -> _Made:
+    if any(made.data for made in made_of):
+        # a cast or another shape leaves it what it is
+        same = eqn.primitive.name in ("reshape", "convert_element_type", "squeeze")
+        return _Made(data=True, weighted=bool(_meet(made_of)) or (same and made_of[0].weighted))
+    return _Made(frozenset().union(*(made.leaves for made in made_of)))
+
+
+def _opens(eqn: Any) -> bool:
+    return eqn.primitive.name in CALLS
+
+
+def _bind(eqn: Any, *inputs: Any) -> list[Any]:
+    known = zip(eqn.invars, inputs, strict=True)
+    env = {v: x for v, x in known if not isinstance(v, Literal)}
+    evaluate([eqn], env)
+    return [env[v] for v in eqn.outvars]
+
+
+def _name(eqn: Any) -> str:
+    """The name of the function that it calls, or the primitive's."""
+    body = eqn.params.get("call_jaxpr")
+    if eqn.primitive.name.startswith("custom_") and body is not None:
+        return jax_versions.open_jaxpr(body).debug_info.func_name
+    name = eqn.params.get("name")
+    return name if isinstance(name, str) and _opens(eqn) else eqn.primitive.name
+
+
+def _name_and_line(eqn: Any) -> str:
+    """Of an activation, which no path tells where it is: "tanh at mlp.py:12"."""
+    place = place_of(eqn.source_info)
+    return f"{_name(eqn)} at {pathlib.PurePath(place.file).name}:{place.line}"
+
+
+def _of_leaves(paths, sites, of_params, of_sites) -> Iterator[Gradients]:
+    for i, (path, g) in enumerate(zip(paths, of_params, strict=True)):
+        used = _uses(sites, i)
+        if not used:  # only with other parameters, as in a regularizer
+            yield Gradients(path, "", jnp.shape(g), (len(sites), i), (), (), g, g)
+            continue
+        first = sites[used[0]]
+        shapes = [jnp.shape(y) for y in first.outputs]
+        shape = shapes[0] if len(shapes) == 1 else tuple(shapes)
+        by_inputs, by_outputs = zip(*(of_sites[n] for n in used), strict=True)
+        yield Gradients(path, first.name, shape, (used[0], i), (), by_inputs, by_outputs, g)
+
+
+def _uses(sites: Sequence[_Site], leaf: int) -> list[int]:
+    """Where a leaf is used. A scalar is a regularizer's, unless all is scalar."""
+    used = [n for n, site in enumerate(sites) if leaf in site.leaves]
+    return [n for n in used if any(jnp.ndim(y) for y in sites[n].outputs)] or used
+
+
+def _of_activations(sites, of_sites) -> Iterator[Gradients]:
+    for n, (site, (by_z, by_y)) in enumerate(zip(sites, of_sites, strict=True)):
+        if site.activation is not None:
+            known = (), site.name, site.outputs[0].shape, (n, 0), ()
+            yield Gradients(*known, by_z, by_y, (), site.activation, optional=True)
+
+
+def _entries(path: Any) -> Path:
+    """The keys of a pytree's path as entries; attributes as ".name"."""
+    return tuple(getattr(k, "key", getattr(k, "idx", f".{getattr(k, 'name', k)}")) for k in path)
