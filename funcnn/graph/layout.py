@@ -257,6 +257,11 @@ def _spread(rows: list[float], column: list[int]) -> None:
 
     igraph lets them come nearer. This is the nearest placing in their order (least squares): those
     that would overlap move together, around the place where they would be on the average.
+
+    >>> rows = [0.0, 0.5, 3.0]
+    >>> _spread(rows, [0, 1, 2])
+    >>> rows
+    [-0.25, 0.75, 3.0]
     """
     column.sort(key=lambda i: rows[i])
     blocks: list[tuple[float, int]] = []  # the first row of each, how many are in it

@@ -62,7 +62,7 @@ def test_the_sum_of_the_rows_is_what_xla_counts_of_the_whole(vjp):
         nn.dropout(0.5),
         nn.dense(4),
     )
-    x, y = array(16, 12, 12, 3), array(16, dtype=jnp.int32)
+    x, y = array(16, 12, 12, 1), array(16, dtype=jnp.int32)
     loss = losses.softmax_cross_entropy_with_integer_labels
     found = costs_of(model, x, y, loss, vjp=vjp)
     params, state = jax.eval_shape(model.init, jax.random.key(0), x)
@@ -113,7 +113,7 @@ def test_a_plain_function_by_scope_and_line(vjp):
     line = lambda n: f"test_costs.py:{first + n}"
     assert [row.name for row in found.rows] == [line(3), "head", line(6)]
     hidden, head, _ = found.rows
-    assert hidden.forward == pytest.approx(3 * 15 * 32 * 8, rel=0.15)
+    assert hidden.forward == pytest.approx(3 * 15 * 32 * 8, rel=0.3)
     assert head.forward == pytest.approx(15 * 32 * 2, rel=0.1)
     assert head.backward == pytest.approx(2 * 15 * 32 * 8 // 4, rel=0.5)
     assert hidden.kept >= 3 * 4 * 32 * 8

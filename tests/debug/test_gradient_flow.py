@@ -258,6 +258,19 @@ def test_the_numbers_are_those_of_the_gradient():
     assert exp.slope == pytest.approx(np.exp(2), rel=1e-5)
 
 
+def small_or_large(w, x, factor):
+    return jnp.sum(x * w) * factor
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-12, 1e15, 1e28])
+def test_squares_of_tiny_and_huge_gradients_are_no_obstacle(factor):
+    x = np.arange(4, dtype=np.float32)
+    [row] = debug.gradient_flow(small_or_large, np.float32(1), x, np.float32(factor)).rows
+    assert row.norm == pytest.approx(2 * factor, rel=1e-4)
+    assert row.parameters == pytest.approx(6 * factor, rel=1e-4)
+    assert (row.mean, row.zeros) == (pytest.approx(factor), 0)
+
+
 def perceptron(params, x, y, first, later):
     """A plain function; the inner program is compiled, as a user's may be."""
 

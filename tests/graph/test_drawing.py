@@ -5,6 +5,7 @@ import itertools
 import re
 import xml.etree.ElementTree as ET
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -28,8 +29,8 @@ def row_22():
 
 @pytest.fixture(scope="module")
 def nested():
-    graph = trace(loops)(X)
-    return graph.unfold("scan").unfold("while")
+    graph = trace(loops)(jax.ShapeDtypeStruct(X.shape, X.dtype))  # no values: no time
+    return graph.unfold("scan").unfold("scan 2")
 
 
 def rectangles(placed):
@@ -74,7 +75,7 @@ def test_nothing_overlaps(name, request):
 
 def test_a_box_holds_what_is_in_its_group_and_nothing_else(nested):
     placed = layout(nested)
-    assert len(placed.groups) == 10
+    assert len(placed.groups) == 8
     for group, box in placed.groups:
         holds = lambda other, box=box: (
             abs(other.x - box.x) <= (box.width - other.width) / 2
@@ -112,7 +113,7 @@ def test_dot_has_nodes_edges_and_clusters(nested):
     text = nested.to_dot()
     assert text.count(" -> ") == len(nested.edges)
     assert len(re.findall(r"^ *n\d+ \[", text, re.M)) == len(nested)
-    assert text.count("subgraph") == 10
+    assert text.count("subgraph") == 8
     assert text.count("{") == text.count("}")
     assert 'subgraph "cluster scan/scan[1]"' in text
 
