@@ -8,7 +8,7 @@ import jax
 
 from funcnn.autodiff import vjp as funcnn_vjp
 from funcnn.debug.objective import check_arguments, mean_loss, value_of
-from funcnn.debug.programs import Part, made_by, parts_of, size_of, with_lines
+from funcnn.debug.programs import Part, inputs_needed, made_by, parts_of, size_of, with_lines
 from funcnn.nn import Layer
 from funcnn.nn.flops import count_flops
 from funcnn.nn.summary import table
@@ -107,11 +107,14 @@ def costs(
     """
     check_arguments("costs", model, args, loss, state, key)
     forward, backward = _programs(model, params, args, loss, state, key, vjp)
-    passes = [list(parts_of(forward)), list(parts_of(backward))]
+    # the loss, and what the backward pass takes; its last input is the cotangent
+    wanted = [True, *inputs_needed(backward)[:-1]]
+    gradients = [True] * len(backward.jaxpr.outvars)
+    passes = [list(parts_of(forward, wanted)), list(parts_of(backward, gradients))]
     names = list(dict.fromkeys(part.name for parts in passes for part in parts))
     flops = [_sums(parts, lambda part: count_flops(part.run, *part.inputs)) for parts in passes]
     traffic = [_sums(parts, lambda part: part.bytes) for parts in passes]
-    columns = (*flops, *traffic, _kept(forward))
+    columns = (*flops, *traffic, _kept(forward, wanted))
     each = (CostRow(name, *(sums.get(name, 0) for sums in columns)) for name in names)
     return Costs(tuple(row for row in each if any(row[1:])))
 
@@ -152,12 +155,13 @@ def _sums(parts: Sequence[Part], of: Callable[[Part], int]) -> dict[str, int]:
     return sums
 
 
-def _kept(forward: Any) -> dict[str, int]:
+def _kept(forward: Any, wanted: Sequence[bool]) -> dict[str, int]:
     """The bytes of what goes from the forward pass to the backward pass, by what makes it."""
     sums: dict[str, int] = {}
-    kept = zip(forward.jaxpr.outvars[1:], made_by(forward)[1:], strict=True)
+    outputs = zip(forward.jaxpr.outvars, made_by(forward), wanted, strict=True)
     # the loss's own arguments are there in any case
-    for variable, name in {v: name for v, name in kept if name is not None}.items():
+    kept = {v: name for v, name, needed in list(outputs)[1:] if needed and name is not None}
+    for variable, name in kept.items():
         sums[name] = sums.get(name, 0) + size_of(variable)
     return sums
 

@@ -172,7 +172,9 @@ def _row(
 def _sums(x: jax.Array) -> _Sums:
     """Of a vector, piece by piece: a sum in float32 stands still after 2²⁴ equal terms."""
     pieces = jnp.pad(x, (0, -x.size % min(x.size, _PIECE))).reshape(-1, min(x.size, _PIECE))
-    squares = (jnp.square(pieces * scale) for scale in (2.0**60, 1.0, 2.0**-60))
+    # the maximum, of what is not negative, keeps XLA from squaring before it scales
+    scaled = (jnp.maximum(pieces * scale, 0) for scale in (2.0**60, 1.0, 2.0**-60))
+    squares = map(jnp.square, scaled)
     each = (pieces, (pieces != 0).astype(jnp.float32), *squares)
     add = lambda a, b: tuple(p + q for p, q in zip(a, b, strict=True))
     sums = lax.reduce(each, (0.0,) * len(each), add, (1,))

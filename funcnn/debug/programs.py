@@ -66,14 +66,13 @@ def _shown(place: Any) -> str:
     return f"{pathlib.PurePath(place.file).name}:{place.line}"
 
 
-def parts_of(program: Any) -> Iterator[Part]:
+def parts_of(program: Any, wanted: Sequence[bool]) -> Iterator[Part]:
     """The operations of a jaxpr, those in calls and scans within it too, in their order.
 
-    Those that nothing comes of are left out, as XLA leaves them out.
+    Those that no wanted output is made of are left out, as XLA leaves them out.
     """
     groups: dict[tuple[str, int, int], list[Any]] = {}
     bodies: dict[int, Any] = {}
-    wanted = [True] * len(jax_versions.open_jaxpr(program).outvars)
     for name, times, body, eqn in _operations(program, wanted, _Place((), ""), 1):
         groups.setdefault((name, times, id(body)), []).append(eqn)
         bodies[id(body)] = body
@@ -87,6 +86,13 @@ def parts_of(program: Any) -> Iterator[Part]:
 def size_of(variable: Any) -> int:
     """Bytes."""
     return variable.aval.size * getattr(variable.aval.dtype, "itemsize", 0)
+
+
+def inputs_needed(program: Any) -> list[bool]:
+    """For each input of a jaxpr whether an output is made of it."""
+    jaxpr = jax_versions.open_jaxpr(program)
+    needed = _needed(jaxpr, [True] * len(jaxpr.outvars))
+    return [v in needed for v in jaxpr.invars]
 
 
 def made_by(program: Any) -> list[str | None]:

@@ -244,6 +244,8 @@ def _result(flat: Flat, key: Key, name: str | None) -> Result:
     value, gradient = flat.value(key), flat.gradient(key)
     aval = jax.typeof(value)
     hidden = isinstance(value, jax.core.Tracer)
+    if not isinstance(value, jax.Array):  # a number of Python's
+        value = np.asarray(value, aval.dtype)
     if hidden or isinstance(gradient, jax.core.Tracer):
         gradient = None
     return Result(name, aval.shape, aval.dtype, None if hidden else value, gradient)

@@ -49,8 +49,10 @@ def whole(grad, model, loss):
     return grad(mean)
 
 
-@pytest.mark.parametrize("vjp", [funcnn.vjp, jax.vjp])
-def test_the_sum_of_the_rows_is_what_xla_counts_of_the_whole(vjp):
+@pytest.mark.parametrize(
+    ("vjp", "channels"), [(funcnn.vjp, 1), (funcnn.vjp, 3), (jax.vjp, 1), (jax.vjp, 3)]
+)
+def test_the_sum_of_the_rows_is_what_xla_counts_of_the_whole(vjp, channels):
     model = nn.serial(
         nn.conv(8, (3, 3)),
         nn.batch_norm(),
@@ -62,7 +64,7 @@ def test_the_sum_of_the_rows_is_what_xla_counts_of_the_whole(vjp):
         nn.dropout(0.5),
         nn.dense(4),
     )
-    x, y = array(16, 12, 12, 1), array(16, dtype=jnp.int32)
+    x, y = array(16, 12, 12, channels), array(16, dtype=jnp.int32)
     loss = losses.softmax_cross_entropy_with_integer_labels
     found = costs_of(model, x, y, loss, vjp=vjp)
     params, state = jax.eval_shape(model.init, jax.random.key(0), x)
@@ -75,7 +77,7 @@ def test_the_sum_of_the_rows_is_what_xla_counts_of_the_whole(vjp):
     assert names[:4] == ["[0]", "[1]", "[2]", "[3]"]
     assert {"[6]['layer'][0]", "[6]['layer'][1]", "[8]", "loss"} <= set(names)
     assert total[1:] == tuple(np.sum([row[1:] for row in found.rows], axis=0))
-    if vjp is funcnn.vjp:
+    if vjp is funcnn.vjp and channels == 3:
         compiled = jax.jit(program).lower(params, state, x, y).compile().cost_analysis()
         # the loop is counted once there, and is small
         assert total.forward + total.backward == pytest.approx(compiled["flops"], rel=0.2)

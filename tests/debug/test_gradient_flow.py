@@ -262,7 +262,7 @@ def small_or_large(w, x, factor):
     return jnp.sum(x * w) * factor
 
 
-@pytest.mark.parametrize("factor", [1e-30, 1e-12, 1e15, 1e28])
+@pytest.mark.parametrize("factor", [1e-30, 1e-12, 1e15, 1e27])
 def test_squares_of_tiny_and_huge_gradients_are_no_obstacle(factor):
     x = np.arange(4, dtype=np.float32)
     [row] = debug.gradient_flow(small_or_large, np.float32(1), x, np.float32(factor)).rows
