@@ -48,7 +48,7 @@ def _attributes(node: Node) -> str:
     shape = ", shape=circle" if is_round(node) else ""
     shape = ", shape=plaintext" if node.kind in ("input", "constant") else shape
     shape = ", peripheries=2" if node.kind == "group" else shape
-    place = f", tooltip={_quoted(str(node.place))}" if node.place is not None else ""
+    place = f", tooltip={_quoted(node.place.short)}" if node.place is not None else ""
     return f"label={_quoted(node.label)}{shape}{place}"
 
 

@@ -16,7 +16,8 @@ class Place(NamedTuple):
 
     Attributes:
       file, line, function: of the user's code: the innermost frame outside of JAX and funcnn.
-      via: the same of funcnn's code, where the user's line called a layer or a loss; else None.
+      via: the same of funcnn's code, where the user's line called a layer or a loss, as a text;
+        else None.
       scope: names of `jax.named_scope`, outermost first; a layer's path is among them.
     """
 
@@ -28,6 +29,11 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} ({self.function})" if self.file else "an unknown line"
+
+    @property
+    def short(self) -> str:
+        """As `str`, without folders: for drawings and pages, which others get to see."""
+        return str(self._replace(file=pathlib.Path(self.file).name)) if self.file else str(self)
 
 
 def place_of(source: Any) -> Place:
@@ -42,7 +48,8 @@ def place_of(source: Any) -> Place:
         if not file.startswith(_FUNCNN):
             return Place(file, frame.line_num, frame.function_name, via, scope)
         if via is None and not file.startswith((f"{_FUNCNN}/autodiff", f"{_FUNCNN}/graph")):
-            via = f"{file}:{frame.line_num} ({frame.function_name})"
+            inside = pathlib.Path(file).relative_to(pathlib.Path(_FUNCNN).parent).as_posix()
+            via = f"{inside}:{frame.line_num} ({frame.function_name})"
     return Place("", 0, "", via, scope)
 
 

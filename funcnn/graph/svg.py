@@ -138,7 +138,7 @@ def _of_node(node: Node) -> str:
     if node.path:
         said.append("in " + " / ".join(node.path))
     if node.place is not None:
-        said.append(str(node.place))
+        said.append(node.place.short)
         said.append(linecache.getline(node.place.file, node.place.line).strip())
     return "\n".join(filter(None, said))
 

@@ -45,7 +45,8 @@ def to_html(graph: Graph, title: str | None = None) -> str:
         "views": [view(shown, title, files, shelf) for shown in views],
         "start": start,
         "arrays": shelf.drawn,
-        "files": files,
+        # a file's folder is nobody's business
+        "files": [{"name": file["name"], "lines": file["lines"]} for file in files],
     }
     return _asset("template.html").substitute(
         title=html.escape(title),
@@ -64,9 +65,18 @@ COLOURS = {
 """Of forward values and of gradients, on white and on black: told apart by the colour-blind."""
 
 
+def _short(data: Any) -> Any:
+    """The data with its floats, which are places in a drawing, to a tenth of a pixel."""
+    if isinstance(data, dict):
+        return {name: _short(item) for name, item in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_short(item) for item in data]
+    return round(data, 1) if isinstance(data, float) else data
+
+
 def _for_script(data: Any) -> str:
     """JSON that ends no script: a name may hold `</script>` or `<!--`."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_short(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

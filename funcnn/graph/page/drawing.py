@@ -112,7 +112,7 @@ def _node(node: Node, box: Box, called: str, moments: Moments, shelf: Shelf) -> 
     if node.path:
         facts.append(("in", " / ".join(map(title, node.path))))
     if node.place is not None and node.place.file:
-        facts.append(("line", str(node.place)))
+        facts.append(("line", node.place.short))
         if node.place.via:
             facts.append(("by way of", node.place.via))
     return {

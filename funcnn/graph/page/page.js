@@ -121,7 +121,7 @@ function drawProgram() {
       if (number !== null) row.dataset.line = `${f}:${number}`;
       return row;
     });
-    at("program").append(element("h2", { title: file.file }, file.name), element("table", { role: "presentation" }, ...rows));
+    at("program").append(element("h2", {}, file.name), element("table", { role: "presentation" }, ...rows));
   }
   at("program").tabIndex = 0;
 }
