@@ -40,12 +40,14 @@ class Entry(NamedTuple):
       rows: of the table of the lectures in README.md.
       sentence: what its pictures show.
       drawn: whether it makes pictures: their names begin with its name.
+      parts: what their names have behind it, in order, where there are several.
     """
 
     script: str
     rows: tuple[int, ...]
     sentence: str
     drawn: bool = True
+    parts: tuple[str, ...] = ()
 
 
 CHAPTERS: dict[str, tuple[Entry, ...]] = {
@@ -99,8 +101,12 @@ CHAPTERS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry(
             "graphs",
-            (21, 22, 23, 24, 25, 28),
-            "Computational graphs: values forward, gradients backward, step by step.",
+            (21, 22, 23, 25, 28),
+            "Computational graphs: values forward, gradients backward; in the pages, step by step.",
+            parts=(
+                *("sum", "sum_again", "used_twice", "sigmoid", "one_gate", "gates", "relu"),
+                *("two_layers", "convolutional", "loop"),
+            ),
         ),
         Entry(
             "vanishing",
@@ -185,7 +191,8 @@ class Result(NamedTuple):
         """What failed; empty where nothing did."""
         if self.code:
             return f"exit status {self.code}"
-        return "no picture" if self.entry.drawn and not self.pictures else ""
+        missing = max(len(self.entry.parts), self.entry.drawn) - len(self.pictures)
+        return f"pictures missing: {missing}" if missing > 0 else ""
 
 
 def main() -> None:
@@ -226,13 +233,10 @@ def run(entry: Entry, options: Sequence[str], out: Path) -> Result:
 
 
 def pictures_of(entry: Entry, folder: Path) -> list[Path]:
-    """The pictures in a folder that are this script's: graphs.png, graphs_sigmoid.svg."""
-    own = (entry.script, f"{entry.script}_")
-    return sorted(
-        path
-        for path in folder.glob("*")
-        if path.suffix in KINDS and (path.stem == own[0] or path.stem.startswith(own[1]))
-    )
+    """The pictures in a folder that are this script's: xor.png, or graphs_sum.svg and so on."""
+    names = [f"{entry.script}_{part}" for part in entry.parts] or [entry.script]
+    candidates = [folder / f"{name}{kind}" for name in names for kind in KINDS]
+    return [path for path in candidates if path.is_file()]
 
 
 def results_table(found: Sequence[Result]) -> str:
@@ -241,12 +245,13 @@ def results_table(found: Sequence[Result]) -> str:
             each.entry.script,
             " ".join(map(str, each.entry.rows)),
             f"{each.seconds:.1f}",
-            " ".join(f"{path.stat().st_size:,}" for path in each.pictures),
+            f"{len(each.pictures)}",
+            f"{sum(path.stat().st_size for path in each.pictures):,}",
             each.wrong,
         ]
         for each in found
     ]
-    return tables.table(["script", "rows", "seconds", "picture bytes", "failed"], rows)
+    return tables.table(["script", "rows", "seconds", "pictures", "bytes", "failed"], rows)
 
 
 def section(folder: Path = FIGURES) -> str:
@@ -261,6 +266,9 @@ def section(folder: Path = FIGURES) -> str:
             lines += [f"{code}, {word} {rows}: {entry.sentence}", ""]
             for path in pictures_of(entry, folder):
                 lines += [f"![{entry.sentence}]({folder.name}/{path.name})", ""]
+                if path.with_suffix(".html").is_file():
+                    page = f"{folder.name}/{path.stem}.html"
+                    lines += [f"[Both passes, step by step]({page})", ""]
     return "\n".join(lines).rstrip()
 
 

@@ -359,7 +359,11 @@ def test_the_readme_shows_the_gallery(example):
         assert f"]({entry.script}.py), row" in readme
         for row in entry.rows:
             assert f'<a id="row-{row}"></a>' in readme
-        assert bool(gallery.pictures_of(entry, gallery.FIGURES)) == entry.drawn, entry.script
+        pictures = gallery.pictures_of(entry, gallery.FIGURES)
+        assert len(pictures) == max(len(entry.parts), entry.drawn), entry.script
+        of_script = [*gallery.FIGURES.glob(f"{entry.script}.*")]
+        of_script += gallery.FIGURES.glob(f"{entry.script}_*") if entry.parts else []
+        assert {path.stem for path in of_script} == {path.stem for path in pictures}
 
 
 def test_pictures_are_small_and_wide(example):
@@ -374,11 +378,17 @@ def test_pictures_are_small_and_wide(example):
 
 def test_pictures_of_a_script(example, tmp_path):
     gallery = example("gallery")
-    for name in ("xor.png", "xor_two.svg", "xor.txt", "xory.png"):
+    for name in ("xor.png", "xor_two.svg", "xor_one.gif", "xor.txt", "xory.png"):
         (tmp_path / name).touch()
-    entry = gallery.Entry("xor", (4,), "")
-    found = [path.name for path in gallery.pictures_of(entry, tmp_path)]
-    assert found == ["xor.png", "xor_two.svg"]
+    one, several = (
+        gallery.Entry("xor", (4,), ""),
+        gallery.Entry("xor", (), "", True, ("two", "one")),
+    )
+    assert gallery.pictures_of(one, tmp_path) == [tmp_path / "xor.png"]
+    assert gallery.pictures_of(several, tmp_path) == [
+        tmp_path / "xor_two.svg",
+        tmp_path / "xor_one.gif",
+    ]
 
 
 @pytest.fixture
@@ -405,15 +415,15 @@ def small_gallery(example, monkeypatch, tmp_path):
 def test_one_command_runs_all_in_order(small_gallery, capsys):
     with pytest.raises(SystemExit) as exit:
         small_gallery(["good", "nothing", "bad"], "--quick")
-    wrong = "failed: nothing.py (no picture), bad.py (exit status 1)"
+    wrong = "failed: nothing.py (pictures missing: 1), bad.py (exit status 1)"
     assert exit.value.code == wrong  # not zero
     printed = capsys.readouterr().out
     assert "drew ['--seed', '7', '--out'" in printed
     assert "'--quick']" in printed
     assert printed.index("drew") < printed.index("=== nothing.py") < printed.index("out of luck")
     good, nothing, bad = printed.splitlines()[-5:-2]
-    assert good.split()[:2] + good.split()[3:] == ["good", "0", "5"]
-    assert nothing.split()[-2:] == ["no", "picture"]
+    assert good.split()[:2] + good.split()[3:] == ["good", "0", "1", "5"]
+    assert nothing.split()[-3:] == ["pictures", "missing:", "1"]
     assert bad.split()[-3:] == ["exit", "status", "1"]
 
 

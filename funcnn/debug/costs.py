@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from funcnn.autodiff import vjp as funcnn_vjp
-from funcnn.debug.objective import check_arguments, mean_loss, value_of
+from funcnn.debug.objective import arrays_of, check_arguments, check_scalar, mean_loss, value_of
 from funcnn.debug.programs import Part, inputs_needed, made_by, parts_of, size_of, with_lines
 from funcnn.nn import Layer
 from funcnn.nn.flops import count_flops
@@ -130,17 +130,15 @@ def _programs(
             return mean_loss(model, loss, params, state, key, *args)
         return value_of(model(params, *args))
 
-    leaves, structure = jax.tree.flatten((params, state, args))
-    abstract = [hasattr(leaf, "shape") for leaf in leaves]
-    arrays = [leaf for leaf, array in zip(leaves, abstract, strict=True) if array]
+    arrays, rebuilt = arrays_of((params, state, args))
 
     def of_arrays(*arrays: Any) -> Any:
-        ahead = iter(arrays)
-        whole = [next(ahead) if a else leaf for leaf, a in zip(leaves, abstract, strict=True)]
-        params, *rest = jax.tree.unflatten(structure, whole)
+        params, *rest = rebuilt(arrays)
         flat, tree = jax.tree.flatten(params)
         program = jax.make_jaxpr(lambda *flat: of_params(jax.tree.unflatten(tree, flat), *rest))
-        run = with_lines(program(*flat))
+        traced = program(*flat)
+        check_scalar("costs", traced.out_avals)
+        run = with_lines(traced)
         return vjp(lambda flat: run(*flat)[0], flat)
 
     forward, (value, pullback) = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)

@@ -19,7 +19,7 @@ class FlowRow(NamedTuple):
 
     Attributes:
       path: the entries that lead to it in `params`; () for an activation of a plain function.
-      layer: how it prints: "dense(30)", or of a plain function "dot_general (mlp.py:12)".
+      layer: how it prints: "dense(30)", or of a plain function "dot_general", "tanh at mlp.py:12".
       shape: of y; a pytree of shapes where there are several arrays.
       norm: ‖∂L/∂y‖.
       mean: the mean of |∂L/∂y|.

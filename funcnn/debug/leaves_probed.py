@@ -20,7 +20,7 @@ from funcnn.autodiff.programs.joint import evaluate
 from funcnn.debug.flow import Path
 from funcnn.debug.layers_probed import added, zeros
 from funcnn.debug.measured import Gradients, Measured, measure
-from funcnn.debug.objective import value_of
+from funcnn.debug.objective import arrays_of, check_scalar, value_of
 from funcnn.debug.programs import CALLS
 from funcnn.graph.places import place_of
 
@@ -30,34 +30,20 @@ def flow_of_leaves(
 ) -> tuple[jax.Array, Measured]:
     """The loss, and what is measured for each leaf of `params` and each activation between them."""
     leaves, structure = jax.tree.flatten(params)
-    given, rest_structure = jax.tree.flatten(args)
-    arrays = [isinstance(leaf, jax.Array) for leaf in given]
-    rest = [leaf for leaf, array in zip(given, arrays, strict=True) if array]
+    arrays, rebuilt = arrays_of(args)
 
-    def of_leaves(leaves: Sequence[Any], rest: Sequence[Any]) -> Any:
-        ahead = iter(rest)
-        all_of = [next(ahead) if a else leaf for leaf, a in zip(given, arrays, strict=True)]
-        value = loss(
-            jax.tree.unflatten(structure, leaves), *jax.tree.unflatten(rest_structure, all_of)
-        )
-        return value_of(value)
+    def of_leaves(leaves: Sequence[Any], arrays: Sequence[Any]) -> Any:
+        return value_of(loss(jax.tree.unflatten(structure, leaves), *rebuilt(arrays)))
 
-    program = jax.make_jaxpr(of_leaves)(leaves, rest)
-    made_of = [_Made(frozenset([i])) for i in range(len(leaves))] + [_DATA] * len(rest)
+    program = jax.make_jaxpr(of_leaves)(leaves, arrays)
+    check_scalar("gradient_flow", program.out_avals)
+    made_of = [_Made(frozenset([i])) for i in range(len(leaves))] + [_DATA] * len(arrays)
     sites: list[_Site] = []
-    _run(program, (*leaves, *rest), made_of, functools.partial(_note, sites))
+    _run(program, (*leaves, *arrays), made_of, functools.partial(_note, sites))
 
     def of_probes(leaves: Sequence[Any], probes: Sequence[Any]) -> Any:
-        ahead = iter(probes)
-
-        def add(eqn: Any, inputs: list[Any], made_of: Sequence[_Made], bind: Any) -> Any:
-            if not _is_site(eqn, made_of):
-                return bind(*inputs)
-            at_inputs, at_outputs = next(ahead)
-            return added(bind(*added(inputs, at_inputs)), at_outputs)
-
-        [value] = _run(program, (*leaves, *rest), made_of, add)
-        return value
+        add = functools.partial(_add_probes, iter(probes))
+        return _run(program, (*leaves, *arrays), made_of, add)[0]
 
     probes = [(zeros(site.inputs), zeros(site.outputs)) for site in sites]
     value, (of_params, of_sites) = grad(of_probes, argnums=(0, 1))(leaves, probes)
@@ -132,6 +118,16 @@ def _note(
     return outputs
 
 
+def _add_probes(
+    probes: Iterator[Any], eqn: Any, inputs: list[Any], made_of: Sequence[_Made], bind: Any
+) -> list[Any]:
+    """Evaluates an equation, with the next zeros added if it is a site."""
+    if not _is_site(eqn, made_of):
+        return bind(*inputs)
+    at_inputs, at_outputs = next(probes)
+    return added(bind(*added(inputs, at_inputs)), at_outputs)
+
+
 def _run(program: Any, values: Sequence[Any], made_of: Sequence[_Made], visit: Any) -> list[Any]:
     """Evaluates a program, each equation by `visit(eqn, inputs, made_of, bind)`."""
     outputs, _ = _evaluate(program, values, made_of, visit)
@@ -196,7 +192,10 @@ def _name(eqn: Any) -> str:
 def _name_and_line(eqn: Any) -> str:
     """Of an activation, which no path tells where it is: "tanh at mlp.py:12"."""
     place = place_of(eqn.source_info)
-    return f"{_name(eqn)} at {pathlib.PurePath(place.file).name}:{place.line}"
+    if place.file:
+        return f"{_name(eqn)} at {pathlib.PurePath(place.file).name}:{place.line}"
+    path = "".join(scope for scope in place.scope if scope.startswith("["))
+    return f"{_name(eqn)} of {path}" if path else _name(eqn)
 
 
 def _of_leaves(paths, sites, of_params, of_sites) -> Iterator[Gradients]:

@@ -1,6 +1,6 @@
 """What a gradient is taken of: a plain function, or the mean loss of a model in training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -45,3 +45,30 @@ def mean_loss(
 def value_of(returned: Any) -> Any:
     """The scalar, of a function that returns it or a pair of it and anything else."""
     return returned[0] if isinstance(returned, tuple) else returned
+
+
+def arrays_of(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The leaves that have a shape, and what makes the tree of others in their place.
+
+    What has none (a length, a name) is to be the function's own, not traced.
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    is_array = [hasattr(leaf, "shape") for leaf in leaves]
+
+    def rebuilt(arrays: Sequence[Any]) -> Any:
+        ahead = iter(arrays)
+        pairs = zip(leaves, is_array, strict=True)
+        return jax.tree.unflatten(structure, [next(ahead) if a else leaf for leaf, a in pairs])
+
+    return [leaf for leaf, a in zip(leaves, is_array, strict=True) if a], rebuilt
+
+
+def check_scalar(name: str, outputs: Sequence[Any]) -> None:
+    """TypeError where a function has returned anything but a scalar; by shapes."""
+    if len(outputs) != 1 or outputs[0].shape != ():
+        got = [output.shape for output in outputs]
+        raise TypeError(
+            f"{name}: expected loss(params, *args) to return a scalar, or a tuple that begins with "
+            f"one, got {f'an array of shape {got[0]}' if len(got) == 1 else f'{len(got)} arrays'}: "
+            "take the mean of one"
+        )

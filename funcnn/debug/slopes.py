@@ -21,7 +21,7 @@ class Slopes(NamedTuple):
 
     Attributes:
       elementwise: whether f is a function of each entry by itself; else the rest means nothing.
-      curved: whether its slope changes.
+      curved: whether its slope changes, or is 0 throughout.
       largest: its largest |f'|.
       saturated: the share of entries where it is flat and not off.
       has_off: whether f is a function that can be off: flat on one side, or exactly 0 there.
@@ -64,7 +64,7 @@ def slopes(f: Callable[[Any], Any], z: jax.Array, *, grad: Callable[..., Any]) -
     off = flat & jnp.where(flat_left & flat_right, exact & (here == 0) & (f(z) == 0), True)
     return Slopes(
         jnp.all(close),
-        jnp.any(near < 0.99 * largest),
+        jnp.any(near < 0.99 * largest) | (largest == 0),
         largest,
         jnp.mean(flat & ~off),
         (flat_left ^ flat_right) | exact,

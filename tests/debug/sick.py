@@ -226,12 +226,12 @@ def in_a_while_loop():
 @forward("exp", "overflows", inside=("scan[4]",))
 def in_a_fori_loop():
     def fun(x):
-        return lax.fori_loop(0, 7, lambda i, c: jnp.exp(c), x)  # HERE
+        return lax.fori_loop(0, 99, lambda i, c: jnp.exp(c), x)  # HERE
 
     return fun, 0.0
 
 
-@forward("log", "eps", inside=("outer", "inner"))
+@forward("log", "eps", inside=("outer", "inner"), scope=("part",))
 def in_nested_jits():
     @jax.jit
     def inner(x):
@@ -239,7 +239,8 @@ def in_nested_jits():
 
     @jax.jit
     def outer(x):
-        return inner(x * x) + 1
+        with jax.named_scope("part"):
+            return inner(x * x) + 1
 
     return lambda x: outer(x[2]), X
 
@@ -345,6 +346,18 @@ def past_what_is_masked():
         masked = jnp.where(x > 0, jnp.log(x), 0.0)
         infinite = jnp.maximum(jnp.min(1 / x), -jnp.inf)
         return masked.sum() + jnp.sqrt(x[0] - infinite - 5)  # HERE
+
+    return fun, X
+
+
+@forward("div", "divisor", index=(3,))
+def past_a_nan_beside_it():
+    """The operand is nan too, elsewhere."""
+
+    def fun(x):
+        y = jnp.log(x - 1)
+        inverse = 1 / y  # HERE
+        return inverse[3]
 
     return fun, X
 
@@ -543,6 +556,18 @@ def in_a_scan_backwards():
         return lax.scan(step, 1.0, x)[0]
 
     return fun, 1.5, jnp.array([3.0, 2.0, 1.0, 0.0, 1.0, 2.0])
+
+
+@gradient("sqrt", "infinite", inside=("scan[90]",))
+def far_back_in_a_long_scan():
+    def fun(x):
+        def step(c, i):
+            y = jnp.sqrt(jnp.abs(c - i))  # HERE
+            return c * 1.0, y
+
+        return lax.scan(step, x, jnp.arange(99.0))[1].sum()
+
+    return fun, 90.0
 
 
 @gradient("log", "double where", inside=("scan[1]",), index=(1,), mask=True)

@@ -152,7 +152,7 @@ def test_dead_relu():
     assert by_kind["no gradient"].rows == (0, 2)
     assert "through [3] relu, all of whose units are off" in by_kind["no gradient"].reason
     assert (flow.rows[2].zeros, flow.rows[2].norm, flow.rows[3].passed) == (1, 0, 0)
-    # a good half by chance, but not 28
+    # a good half by chance, but not 28 of 32
     assert not kinds(flow_of(RELU6, with_bias(4, [-100.0] * 17 + [0.0] * 15)))
     [verdict] = flow_of(RELU6, with_bias(4, [-100.0] * 28 + [0.0] * 4)).verdicts
     assert (verdict.kind, verdict.rows) == ("dead ReLU", (5,))
@@ -203,7 +203,7 @@ CNN = nn.serial(
      (TANH, 1.0), (TANH, 3.0), (MIXED, 1.0), (MIXED, 2.0)],
 )  # fmt: skip
 def test_nothing_is_said_of_networks_that_are_well(model, gain):
-    for seed in range(10, 16):
+    for seed in range(10, 13):
         assert not flow_of(model, *initialized(model, seed, gain=gain)).verdicts
         assert not flow_of(model, *initialized(model, seed, gain=gain, glorot=True)).verdicts
 
@@ -215,7 +215,7 @@ def test_nothing_is_said_of_a_cnn_and_of_a_plain_loop_that_are_well():
     loss = losses.softmax_cross_entropy_with_integer_labels
     series = rng.normal(size=(20, 16, 4)).astype(np.float32)
     normal = lambda *shape: (rng.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
-    for seed in range(4):
+    for seed in range(2):
         params, state = initialized(CNN, seed, images, gain=2.0)
         assert not flow_of(CNN, params, state, images, labels, loss=loss).verdicts
         gates = {"x": normal(4, 32), "h": normal(8, 32), "bias": np.zeros(32, np.float32)}
@@ -383,5 +383,7 @@ def test_the_table_and_what_is_refused():
         debug.gradient_flow(square, 3.0, loss=square)
     with pytest.raises(TypeError, match="expected a Layer or a function"):
         debug.gradient_flow(params, RELU6, X)
+    with pytest.raises(TypeError, match=r"gradient_flow: expected .* an array of shape \(3,\)"):
+        debug.gradient_flow(lambda w: w, X[0, :3])
     with pytest.raises(ValueError, match="dense: expected x of shape"):
         debug.gradient_flow(RELU6, params, X[:, 1:], Y, loss=square)
