@@ -182,7 +182,7 @@ def test_how_it_reads():
 
 
 def test_what_it_refuses():
-    with pytest.raises(TypeError, match="nan_origin: x is being traced. It needs numbers"):
+    with pytest.raises(TypeError, match=r"nan_origin: x is being traced\. It needs numbers"):
         jax.jit(lambda x: debug.nan_origin(lambda x: x)(x))(1.0)
     with pytest.raises(ValueError, match="expected a cotangent like the output"):
         debug.nan_origin(jnp.sin, cotangent=(1.0,))(1.0)
