@@ -40,7 +40,10 @@ def test_every_test_of_a_row_is_in_the_map():
             ROWS[0]._replace(tests=("tests/lectures/test_units.py::test_no",)),
             "row 1 (perceptron): tests/lectures/test_units.py::test_no is not there",
         ),
-        (ROWS[27]._replace(missing=""), "row 28 (the computational graph drawn): say what is"),
+        (
+            ROWS[44]._replace(functions=(), missing=""),
+            "row 45 (on an accelerator: the same code, compiled): say what is missing",
+        ),
     ],
 )
 def test_what_is_missing_is_found(row, problem):
