@@ -73,13 +73,13 @@ def test_equals_jax(name):
 
 
 @pytest.mark.parametrize(("name", "most"), [("LSTM", 0.6), ("GRU", 0.6), ("CNN", 0.6)])
-def test_memory_that_the_gradient_takes(name, most):
+def test_memory_that_the_gradient_takes(name, most, as_for_users):
     """Of a long loop, of max pooling: as XLA counts it, a part of what that of JAX takes."""
     program = zoo.full(name)
     ours, theirs = (
         jax.jit(m.value_and_grad(program.loss))
         .lower(*program.arguments)
-        .compile()
+        .compile(as_for_users)
         .memory_analysis()
         for m in (funcnn, jax)
     )

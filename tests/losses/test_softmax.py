@@ -158,14 +158,14 @@ def equations(jaxpr):
 @pytest.mark.parametrize("batch", [32, 4096])
 @pytest.mark.parametrize("transform", [jax.grad, jax.value_and_grad])
 @pytest.mark.parametrize("name", [INTEGER.__name__, PROBABILITIES.__name__])
-def test_costs_no_more_than_optax(name, transform, batch):
+def test_costs_no_more_than_optax(name, transform, batch, as_for_users):
     integer = name == INTEGER.__name__
     logits = jax.ShapeDtypeStruct((batch, 10), jnp.float32)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32) if integer else logits
     costs = []
     for loss in (getattr(losses, name), getattr(optax, name)):
         step = transform(lambda logits, labels, loss=loss: loss(logits, labels).mean())
-        compiled = jax.jit(step).lower(logits, labels).compile()
+        compiled = jax.jit(step).lower(logits, labels).compile(as_for_users)
         temporary = compiled.memory_analysis().temp_size_in_bytes
         size = equations(jax.make_jaxpr(step)(logits, labels).jaxpr)
         costs.append((compiled.cost_analysis()["flops"], temporary, size))
