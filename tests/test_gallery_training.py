@@ -17,7 +17,8 @@ from funcnn import nn, train
 
 # scripts that show no figure of the lectures, or take minutes
 NOT_IN_THE_GALLERY = {
-    *("gallery", "char_rnn", "convnet", "mnist", "mnist_best_mlp", "own_rule", "random_wiring"),
+    *("gallery", "char_rnn", "convnet", "debugging", "mnist", "mnist_best_mlp", "own_rule"),
+    "random_wiring",
 }
 
 

@@ -53,14 +53,22 @@ def is_bad(x: Any, index: Index) -> bool:
     return bad(np.asarray(x)[index]) is not None
 
 
+def is_discrete(x: Any) -> bool:
+    """Is it made of integers or truth values?"""
+    if not hasattr(x, "dtype"):
+        return isinstance(x, int)
+    return jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.bool_)
+
+
 def to_blame(
     operation: Operation,
     operands: Sequence[Any],
     output: int,
     index: Index,
+    entry: Any,
     everything_counts: bool = False,
 ) -> list[tuple[int, Index]]:
-    """The operands for which an entry of a result is not finite, each with the place in it.
+    """The operands for which an entry of a result is what it is, each with the place in it.
 
     Empty where there are none: then it is the operation itself that made NaN or infinity of finite
     numbers. NaN is named before infinity.
@@ -68,50 +76,95 @@ def to_blame(
     Args:
       operation: from the operands to the results.
       output: which of the results.
-      index: of the entry that is not finite.
+      index: of the entry in it.
+      entry: NaN or infinite; or an integer or a truth value, for which what is not finite is to
+        blame before integers and truth values are.
       everything_counts: each entry of the operands has a part in each of the result, and the
         operation is not to be done again.
     """
-    where = {k: found for k, x in enumerate(operands) if (found := bad(x)) is not None}
-    if not where:
-        return []
-    kinds = [
-        {
-            k: found
-            for k, there in where.items()
-            if (found := kind(np.asarray(operands[k])) & there).any()
-        }
-        for kind in (np.isnan, np.isinf)
-    ]
-    trial = _Trial(operation, operands, where, output, index)
+    not_finite = {k: found for k, x in enumerate(operands) if (found := bad(x)) is not None}
+    suspects = [[(not_finite, _PLAIN)]]
+    if is_discrete(entry):
+        # both sides of x == inf are infinite, and are equal too when both are replaced
+        suspects.append([({k: found}, _PLAIN) for k, found in not_finite.items()])
+        suspects += [[(_where_true(operands, so), 1 - so)] for so in (True, False)]
+    for group in suspects:
+        trials = [
+            _Trial(operation, operands, where, instead, output, index, entry)
+            for where, instead in group
+            if where
+        ]
+        blame = _first_of if everything_counts else _found_out
+        blamed = [each for trial in trials for each in blame(trial)]
+        if blamed:
+            return blamed
+    return []
+
+
+def _where_true(operands: Sequence[Any], so: bool) -> dict[int, np.ndarray]:
+    """Where integers and truth values count as true (or do not)."""
+    there = {k: (np.asarray(x) != 0) == so for k, x in enumerate(operands) if is_discrete(x)}
+    return {k: found for k, found in there.items() if found.any()}
+
+
+def _found_out(trial: "_Trial") -> list[tuple[int, Index]]:
     try:
-        if not everything_counts:
-            if trial.is_bad_with({}):
-                return []
-            for kind in kinds:
+        if trial.is_bad_with({}):
+            return []
+        # infinities in two operands may make NaN together, and one of them infinity
+        for trial.strict in (True, False):
+            for kind in trial.kinds():
                 blamed = [(k, at) for k, there in kind.items() for at in trial.search(k, there)]
                 if blamed:
                     return blamed
     except Exception:  # it cannot be done again by itself, a collective say
         pass
-    return [(k, _first(there, index)) for k, there in next(filter(None, kinds)).items()]
+    return _first_of(trial)
+
+
+def _first_of(trial: "_Trial") -> list[tuple[int, Index]]:
+    """Of all operands with the worst kind of suspects."""
+    return [(k, _first(there, trial.index)) for k, there in trial.kinds()[0].items()]
 
 
 class _Trial:
-    """An operation on operands without what is not finite in them, or with some of it."""
+    """An operation on operands without what is suspect in them, or with some of it.
 
-    def __init__(self, operation, operands, where, output, index):
+    Attributes:
+      where: the suspects, by operand.
+      instead: what they are replaced by.
+      strict: whether infinity counts as bad where the entry in question is NaN, and NaN where it is
+        infinite: with a plain number in the place of NaN, ``nan/0`` is infinite.
+    """
+
+    def __init__(self, operation, operands, where, instead, output, index, entry):
         self.operation, self.operands, self.where = operation, operands, where
-        self.output, self.index = output, index
+        self.instead, self.output, self.index, self.entry = instead, output, index, entry
+        self.strict = True
+
+    def kinds(self) -> list[dict[int, np.ndarray]]:
+        """The suspects that are NaN, then the others."""
+        is_nan = {k: np.isnan(np.asarray(self.operands[k])) for k in self.where}
+        kinds = [
+            {k: found for k, there in self.where.items() if (found := there & of(is_nan[k])).any()}
+            for of in (np.asarray, np.logical_not)
+        ]
+        return list(filter(None, kinds))
 
     def is_bad_with(self, kept: dict[int, np.ndarray]) -> bool:
         given = list(self.operands)
         for k, there in self.where.items():
             taken = there & ~kept[k] if k in kept else there
             x = np.asarray(given[k])
-            given[k] = jnp.asarray(np.where(taken, np.asarray(_PLAIN, x.dtype), x))
+            given[k] = jnp.asarray(np.where(taken, np.asarray(self.instead, x.dtype), x))
         out = self.operation(given)[self.output]
-        return out is not None and is_bad(out, self.index)
+        return out is not None and self._is_as_bad(np.asarray(out)[self.index])
+
+    def _is_as_bad(self, found: Any) -> bool:
+        if is_discrete(self.entry):
+            return bool(found == self.entry)
+        same = not self.strict or np.isnan(found) == np.isnan(self.entry)
+        return bool(same and not np.isfinite(found))
 
     def search(self, k: int, there: np.ndarray) -> list[Index]:
         """One entry that is enough, halving those in question; none where all are not."""

@@ -41,8 +41,8 @@ class Costs:
     @property
     def total(self) -> CostRow:
         """The sums."""
-        columns = zip(*(row[1:] for row in self.rows), strict=True)
-        return CostRow("total", *map(sum, columns))
+        columns = CostRow._fields[1:]
+        return CostRow("total", *(sum(getattr(row, c) for row in self.rows) for c in columns))
 
     def __repr__(self) -> str:
         header = ["where", "flops forward", "backward", "share", "bytes forward", "backward"]

@@ -1,6 +1,7 @@
 """A gradient on its way back through a network, as data: rows, verdicts, and how they print."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -151,15 +152,9 @@ def flow_over_time(
     array([[2., 2.],
            [1., 1.]])
     """
-    pairs = sorted(flows.items() if isinstance(flows, Mapping) else flows, key=lambda pair: pair[0])
+    pairs = sorted(_by_step(flows), key=lambda pair: pair[0])
     if not pairs:
         raise ValueError("flow_over_time: expected at least one flow, got none")
-    for step, flow in pairs:
-        if not isinstance(flow, GradientFlow):
-            raise TypeError(
-                f"flow_over_time: expected a GradientFlow, as from gradient_flow, at step {step}, "
-                f"got {type(flow).__name__}"
-            )
     steps = np.array([step for step, _ in pairs], np.int64)
     if len(set(steps.tolist())) < len(steps):
         raise ValueError(f"flow_over_time: expected each step once, got {steps.tolist()}")
@@ -170,6 +165,29 @@ def flow_over_time(
             "layers"
         )
     return FlowOverTime(steps, tuple(flow for _, flow in pairs))
+
+
+def _by_step(flows: Any) -> Iterator[tuple[int, GradientFlow]]:
+    if not isinstance(flows, Iterable):
+        raise TypeError(f"flow_over_time: {_EXPECTED}, got {type(flows).__name__}")
+    for pair in flows.items() if isinstance(flows, Mapping) else flows:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"flow_over_time: {_EXPECTED}, got {type(pair).__name__} among them")
+        step, flow = pair
+        if not isinstance(flow, GradientFlow):
+            raise TypeError(
+                f"flow_over_time: expected a GradientFlow, as from gradient_flow, at step {step}, "
+                f"got {type(flow).__name__}"
+            )
+        try:
+            yield operator.index(step), flow
+        except TypeError as error:
+            raise TypeError(
+                f"flow_over_time: expected steps that are whole numbers, got {step!r}"
+            ) from error
+
+
+_EXPECTED = "expected flows by step, {0: flow, 100: flow} or pairs (step, flow)"
 
 
 def shown(path: Path) -> str:

@@ -12,7 +12,7 @@ from funcnn.debug.flow import GradientFlow
 from funcnn.debug.layers_probed import flow_of_layers
 from funcnn.debug.leaves_probed import flow_of_leaves
 from funcnn.debug.measured import rows_of
-from funcnn.debug.objective import check_arguments
+from funcnn.debug.objective import check_arguments, check_numbers
 from funcnn.debug.verdicts import verdicts
 from funcnn.nn import Layer
 
@@ -36,14 +36,21 @@ def gradient_flow(
     `params`, in the order in which they are used, and for each activation (one array in and out,
     elementwise) right behind a use. All is measured by one compiled program, which the next call
     with the same functions and shapes finds again: call it every so many steps and stack what it
-    returns with `flow_over_time`.
+    returns with `flow_over_time`. As with `jax.jit`, what a function closes over and the attributes
+    of an object are as they were at the first call: pass as an argument what changes. Where a
+    function or argument cannot be hashed, nothing is remembered, and each call compiles anew.
 
     Verdicts, from the norm of the gradient ∂L/∂y at the outputs y of the layers with parameters:
 
     - "vanishing": it is less than a thousandth of that of a later layer.
     - "exploding": it is more than a thousand times that of the last one.
-    - "no gradient": it is exactly 0.
-    - "not finite": it is infinite or NaN.
+    - "no gradient": it, or that by the parameters, is exactly 0.
+    - "not finite": it, or the loss, is infinite or NaN.
+
+    Of a plain function only what is made of a layer is later than it: a head of a small weight is
+    not held against another. Of a `Layer` it is all that is called later, and two heads whose
+    losses are weighted a thousand to one look as if the gradient vanished or exploded in between;
+    so does a mean over a million places, in either.
 
     and from the slope f′ of the activations, which is compared with the largest that f has:
 
@@ -66,7 +73,8 @@ def gradient_flow(
       grad: the gradient transform: `funcnn.value_and_grad`, or `jax.value_and_grad`.
 
     Raises:
-      TypeError: a layer without `loss` or x; a function with what is for layers.
+      TypeError: a layer without `loss` or x; a function with what is for layers; arguments that
+        are shapes, or are being traced; parameters that are no arrays.
       What the model or the function raises.
 
     Example: eleven layers, nine of them with a sigmoid:
@@ -89,15 +97,18 @@ def gradient_flow(
     Rectifiers", 2015, for the norms.
     """
     check_arguments("gradient_flow", model, args, loss, state, key)
+    check_numbers("gradient_flow", params=params, state=state, key=key, args=args)
     leaves, structure = jax.tree.flatten(args)
     is_array = tuple(isinstance(leaf, jax.Array | np.ndarray | np.generic) for leaf in leaves)
     arrays = [leaf for leaf, array in zip(leaves, is_array, strict=True) if array]
     others = tuple(leaf for leaf, array in zip(leaves, is_array, strict=True) if not array)
     key = jax.random.key(0) if key is None else key
     given = _Given(model, loss, grad, structure, is_array, others)
-    value, measured = _measure(given, params, state, key, arrays)
-    rows = rows_of(measured)
-    return GradientFlow(rows, verdicts(rows), float(value))
+    value, measured = _compiled(given)(params, state, key, arrays)
+    # arguments have been looked at; a function may close over what is being traced
+    check_numbers("gradient_flow", **{"what the function closes over": value})
+    rows, later = rows_of(measured)
+    return GradientFlow(rows, verdicts(rows, later, float(value)), float(value))
 
 
 class _Given(NamedTuple):
@@ -111,7 +122,14 @@ class _Given(NamedTuple):
     others: tuple[Any, ...]
 
 
-@partial(jax.jit, static_argnums=0)
+def _compiled(given: _Given) -> Callable[..., Any]:
+    try:
+        hash(given)
+    except TypeError:  # a callable object or a set among the arguments: nothing is remembered
+        return jax.jit(partial(_measure, given))
+    return partial(_measure_again, given)
+
+
 def _measure(given: _Given, params: Any, state: Any, key: Any, arrays: list[Any]) -> Any:
     ahead, others = iter(arrays), iter(given.others)
     leaves = [next(ahead) if array else next(others) for array in given.is_array]
@@ -119,3 +137,6 @@ def _measure(given: _Given, params: Any, state: Any, key: Any, arrays: list[Any]
     if isinstance(given.model, Layer):
         return flow_of_layers(given.model, given.loss, params, state, key, args, given.grad)
     return flow_of_leaves(given.model, params, args, given.grad)
+
+
+_measure_again = jax.jit(_measure, static_argnums=0)

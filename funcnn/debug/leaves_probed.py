@@ -7,6 +7,7 @@ opened; a loop is one equation: all leaves in it have the gradient at what comes
 """
 
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ from funcnn.debug.layers_probed import added, zeros
 from funcnn.debug.measured import Gradients, Measured, measure
 from funcnn.debug.objective import arrays_of, check_scalar, value_of
 from funcnn.debug.programs import CALLS
-from funcnn.graph.places import place_of
+from funcnn.debug.slopes import could_be_elementwise
+from funcnn.graph.places import is_of_jax, place_of
 
 
 def flow_of_leaves(
@@ -58,12 +60,22 @@ class _Made(NamedTuple):
     Attributes:
       leaves: of which leaves of the parameters, where it is of those alone.
       data: whether anything else is in it.
-      weighted: whether it comes straight out of an equation in which both met.
+      weighted: what tells it from all others, where it comes straight out of an equation in which
+        both met; else None.
+      mask: what it is a function of, where it has no gradient: `z > 0`, and that as a number.
+      after: the sites that it is made of, by number.
     """
 
     leaves: frozenset[int] = frozenset()
     data: bool = False
-    weighted: bool = False
+    weighted: object | None = None
+    mask: "_Mask | None" = None
+    after: frozenset[int] = frozenset()
+
+
+class _Mask(NamedTuple):
+    z: object  # its `weighted`
+    function: Callable[[Any], Any]
 
 
 _DATA = _Made(data=True)
@@ -78,16 +90,42 @@ class _Site(NamedTuple):
     inputs: list[Any]  # data; None in the place of all else
     outputs: list[Any]
     activation: Any  # f and z
+    after: frozenset[int]  # other sites
 
 
 def _is_activation(eqn: Any, made_of: Sequence[_Made]) -> bool:
-    """One array in, one of that shape out; whether it is elementwise is found by trying."""
-    given = [made for made in made_of if made != _NUMBER]
-    if len(given) != 1 or not given[0].weighted or len(eqn.outvars) != 1:
+    """One array in, one of that shape out; whether it is elementwise is found by trying.
+
+    Masks made of that array may come in too: `jnp.where(z > 0, z, 0)` is one, as is `z * (z > 0)`.
+    """
+    zs = [v for v, made in zip(eqn.invars, made_of, strict=True) if made.weighted]
+    if len(zs) != 1 or _only_z(made_of) is None or len(eqn.outvars) != 1:
         return False
-    z = next(v for v, made in zip(eqn.invars, made_of, strict=True) if made != _NUMBER)
-    floating = jnp.issubdtype(z.aval.dtype, jnp.floating)
-    return floating and z.aval.shape == eqn.outvars[0].aval.shape and z.aval.size > 1
+    return could_be_elementwise(zs[0].aval, eqn.outvars[0].aval)
+
+
+def _only_z(made_of: Sequence[_Made]) -> object | None:
+    """The one z that, with masks made of it, is all that comes in beside numbers."""
+    given = (made for made in made_of if made != _NUMBER)
+    zs = {made.mask.z if made.mask else made.weighted for made in given}
+    return zs.pop() if len(zs) == 1 else None
+
+
+def _is_mask(eqn: Any, made_of: Sequence[_Made]) -> bool:
+    """Whether it is a function of one z, of the same shape and without a gradient."""
+    if _only_z(made_of) is None or len(eqn.outvars) != 1:
+        return False
+    pairs = zip(eqn.invars, made_of, strict=True)
+    shapes = [v.aval.shape for v, made in pairs if made != _NUMBER]
+    out = eqn.outvars[0].aval
+    flat = not any(made.weighted for made in made_of) or not jnp.issubdtype(out.dtype, jnp.inexact)
+    return flat and all(shape == out.shape for shape in shapes)
+
+
+def _of_z(bind: Any, inputs: Sequence[Any], made_of: Sequence[_Made], z: Any) -> Any:
+    """What an equation returns for another z."""
+    given = zip(inputs, made_of, strict=True)
+    return bind(*(m.mask.function(z) if m.mask else z if m.weighted else x for x, m in given))[0]
 
 
 def _meet(made_of: Sequence[_Made]) -> frozenset[int]:
@@ -110,11 +148,13 @@ def _note(
         data = [x if made.data else None for x, made in zip(inputs, made_of, strict=True)]
         activation = None
         if _is_activation(eqn, made_of):
-            [place] = [i for i, made in enumerate(made_of) if made != _NUMBER]
-            function = lambda z: bind(*inputs[:place], z, *inputs[place + 1 :])[0]
-            activation = function, inputs[place]
+            # what passes z on, not a mask of it
+            data = [x if made.weighted else None for x, made in zip(inputs, made_of, strict=True)]
+            [z] = [x for x in data if x is not None]
+            activation = functools.partial(_of_z, bind, inputs, made_of), z
         name = _name(eqn) if activation is None else _name_and_line(eqn)
-        sites.append(_Site(name, _meet(made_of), data, outputs, activation))
+        after = frozenset[int]().union(*(made.after for made in made_of))
+        sites.append(_Site(name, _meet(made_of), data, outputs, activation, after))
     return outputs
 
 
@@ -130,11 +170,13 @@ def _add_probes(
 
 def _run(program: Any, values: Sequence[Any], made_of: Sequence[_Made], visit: Any) -> list[Any]:
     """Evaluates a program, each equation by `visit(eqn, inputs, made_of, bind)`."""
-    outputs, _ = _evaluate(program, values, made_of, visit)
+    outputs, _ = _evaluate(program, values, made_of, visit, itertools.count())
     return outputs
 
 
-def _evaluate(program: Any, values: Any, made_of: Any, visit: Any) -> tuple[list[Any], list[_Made]]:
+def _evaluate(
+    program: Any, values: Any, made_of: Any, visit: Any, numbers: Iterator[int]
+) -> tuple[list[Any], list[_Made]]:
     jaxpr = jax_versions.open_jaxpr(program)
     env = {
         v: (c, _DATA if jnp.ndim(c) else _NUMBER)
@@ -147,10 +189,13 @@ def _evaluate(program: Any, values: Any, made_of: Any, visit: Any) -> tuple[list
         inputs, made = [x for x, _ in pairs], [m for _, m in pairs]
         if _opens(eqn) and not _is_activation(eqn, made):
             inner = eqn.params["jaxpr"]
-            results = zip(*_evaluate(inner, inputs, made, visit), strict=True)
+            results = zip(*_evaluate(inner, inputs, made, visit, numbers), strict=True)
         else:
-            outputs = visit(eqn, inputs, made, functools.partial(_bind, eqn))
-            results = zip(outputs, [_made_by(eqn, made)] * len(outputs), strict=True)
+            bind = functools.partial(_bind, eqn)
+            outputs = visit(eqn, inputs, made, bind)
+            site = frozenset([next(numbers)] if _is_site(eqn, made) else [])
+            function = functools.partial(_of_z, bind, inputs, made)
+            results = zip(outputs, _made_by(eqn, made, site, function), strict=True)
         env.update(zip(eqn.outvars, results, strict=True))
     pairs = [read(v) for v in jaxpr.outvars]
     return [x for x, _ in pairs], [m for _, m in pairs]
@@ -161,12 +206,20 @@ def _constants(program: Any) -> Sequence[Any]:
     return getattr(program, "consts", ())
 
 
-def _made_by(eqn: Any, made_of: Sequence[_Made]) -> _Made:
-    if any(made.data for made in made_of):
-        # a cast or another shape leaves it what it is
-        same = eqn.primitive.name in ("reshape", "convert_element_type", "squeeze")
-        return _Made(data=True, weighted=bool(_meet(made_of)) or (same and made_of[0].weighted))
-    return _Made(frozenset().union(*(made.leaves for made in made_of)))
+def _made_by(
+    eqn: Any, made_of: Sequence[_Made], site: frozenset[int], function: Callable[[Any], Any]
+) -> list[_Made]:
+    """Of its outputs. It may be a site, and a function of z."""
+    if not any(made.data for made in made_of):
+        return [_Made(frozenset().union(*(made.leaves for made in made_of)))] * len(eqn.outvars)
+    known = _Made(data=True, after=site.union(*(made.after for made in made_of)))
+    # a cast or another shape leaves it what it is
+    same = eqn.primitive.name in ("reshape", "convert_element_type", "squeeze")
+    if _is_mask(eqn, made_of):
+        return [known._replace(mask=_Mask(_only_z(made_of), function))]
+    if _meet(made_of) or (same and made_of[0].weighted):
+        return [known._replace(weighted=object()) for _ in eqn.outvars]
+    return [known] * len(eqn.outvars)
 
 
 def _opens(eqn: Any) -> bool:
@@ -186,7 +239,10 @@ def _name(eqn: Any) -> str:
     if eqn.primitive.name.startswith("custom_") and body is not None:
         return jax_versions.open_jaxpr(body).debug_info.func_name
     name = eqn.params.get("name")
-    return name if isinstance(name, str) and _opens(eqn) else eqn.primitive.name
+    if not isinstance(name, str) or not _opens(eqn):
+        return eqn.primitive.name
+    # `jnp.where` calls `_where`
+    return name.removeprefix("_") if is_of_jax(eqn.params["jaxpr"]) else name
 
 
 def _name_and_line(eqn: Any) -> str:
@@ -202,13 +258,17 @@ def _of_leaves(paths, sites, of_params, of_sites) -> Iterator[Gradients]:
     for i, (path, g) in enumerate(zip(paths, of_params, strict=True)):
         used = _uses(sites, i)
         if not used:  # only with other parameters, as in a regularizer
-            yield Gradients(path, "", jnp.shape(g), (len(sites), i), (), (), g, g)
+            order = len(sites), i
+            yield Gradients(path, "", jnp.shape(g), order, (), (), g, g, after=frozenset())
             continue
         first = sites[used[0]]
         shapes = [jnp.shape(y) for y in first.outputs]
         shape = shapes[0] if len(shapes) == 1 else tuple(shapes)
         by_inputs, by_outputs = zip(*(of_sites[n] for n in used), strict=True)
-        yield Gradients(path, first.name, shape, (used[0], i), (), by_inputs, by_outputs, g)
+        known = path, first.name, shape, (used[0], i), ()
+        after = frozenset[int]().union(*(sites[n].after for n in used))
+        gs = by_inputs, by_outputs, g
+        yield Gradients(*known, *gs, sites=frozenset(used), after=after)
 
 
 def _uses(sites: Sequence[_Site], leaf: int) -> list[int]:
@@ -221,7 +281,12 @@ def _of_activations(sites, of_sites) -> Iterator[Gradients]:
     for n, (site, (by_z, by_y)) in enumerate(zip(sites, of_sites, strict=True)):
         if site.activation is not None:
             known = (), site.name, site.outputs[0].shape, (n, 0), ()
-            yield Gradients(*known, by_z, by_y, (), site.activation, optional=True)
+            yield Gradients(
+                *(*known, by_z, by_y, (), site.activation),
+                optional=True,
+                sites=frozenset([n]),
+                after=site.after,
+            )
 
 
 def _entries(path: Any) -> Path:

@@ -1,4 +1,4 @@
-"""The `where` behind an operation: what sets the gradient of one of its entries to 0."""
+"""The mask behind an operation: what sets the gradient of one of its entries to 0."""
 
 from typing import Any
 
@@ -6,10 +6,13 @@ import numpy as np
 
 from funcnn.debug.walks import Spot
 from funcnn.graph.places import Place, place_of
+from funcnn.graph.steps import Step
 
 
-def mask_behind(spot: Spot) -> Place | None:
-    """The line where the gradient that comes to a step became 0; None where it is not 0.
+def mask_behind(spot: Spot) -> tuple[Place, str] | None:
+    """The line where the gradient that comes to a step became 0, and the name of what did it.
+
+    None where it is not 0.
 
     Follows the step's result, entry by entry, to where its gradient is not 0 any more.
     """
@@ -34,11 +37,16 @@ def mask_behind(spot: Spot) -> Place | None:
             [user] = used
             above = user.upstream[0]
             if above is None or not _is_zero(above, index):
-                return place_of(user.source)
+                return place_of(user.source), _name_of(user)
             number = user.outputs[0]
         if used:
             return None
     return None
+
+
+def _name_of(step: Step) -> str:
+    """JAX's functions come as programs with a name: `multiply`, `_where`."""
+    return str(step.params.get("name", step.primitive.name)).lstrip("_")
 
 
 def _is_zero(g: Any, index: tuple[int, ...]) -> bool:

@@ -29,6 +29,8 @@ class Gradients(NamedTuple):
       by_input, by_output, by_params: pytrees.
       activation: f and z, where f could be an activation; or None.
       optional: whether there is no row where it is none.
+      sites: the numbers of the places in the program where it is.
+      after: those that its input is made of; None where each row is taken to be of those before.
     """
 
     path: Path
@@ -41,6 +43,8 @@ class Gradients(NamedTuple):
     by_params: Any
     activation: tuple[Callable[[Any], Any], Any] | None = None
     optional: bool = False
+    sites: frozenset[int] = frozenset()
+    after: frozenset[int] | None = None
 
 
 @partial(
@@ -53,7 +57,8 @@ class Measured:
     """What comes out of the program.
 
     Attributes:
-      known: of each call: path, layer, shape, order, copies, and whether it is optional.
+      known: of each call: path, layer, shape, order, copies, sites, after, and whether it is
+        optional.
       sizes: one a group of gradients of equal sizes, with a first axis for these and their copies.
       slopes: likewise, for activations.
       sized: which gradients are in each group: number of the call, and 0, 1 or 2 for that by its
@@ -107,10 +112,10 @@ def measure(calls: Sequence[Gradients], grad: Callable[..., Any]) -> Measured:
                 functions[i], zs[i] = f, _flat(call.copies, z)
                 # one that closes over arrays is alone
                 programs[i] = i if traced.consts else str(traced)
-    sized = _groups({name: vector.shape[1] for name, vector in vectors.items()})
+    sized = _groups({name: (v.shape[1], v.dtype) for name, v in vectors.items()})
     sloped = _groups(programs)
     return Measured(
-        tuple((*call[:5], call.optional) for call in calls),
+        tuple((*call[:5], call.sites, call.after, call.optional) for call in calls),
         [_stacked(_sums, [vectors[name] for name in group]) for group in sized],
         [
             _stacked(partial(slopes, functions[group[0]], grad=grad), [zs[i] for i in group])
@@ -121,13 +126,13 @@ def measure(calls: Sequence[Gradients], grad: Callable[..., Any]) -> Measured:
     )
 
 
-def rows_of(measured: Measured) -> tuple[FlowRow, ...]:
-    """The rows, in order, those of copies one after another."""
-    counts = [int(np.prod(copies)) for *_, copies, _ in measured.known]
+def rows_of(measured: Measured) -> tuple[tuple[FlowRow, ...], tuple[tuple[int, ...], ...]]:
+    """The rows, in order, those of copies one after another; and of each, which are made of it."""
+    counts = [int(np.prod(copies)) for *_, copies, _, _, _ in measured.known]
     sizes = _unstacked(measured.sizes, measured.sized, lambda name: counts[name[0]])
     slopes = _unstacked(measured.slopes, measured.sloped, lambda i: counts[i])
     rows = []
-    for i, (path, layer, shape, (first, position), copies, optional) in enumerate(measured.known):
+    for i, (path, layer, shape, order, copies, sites, after, optional) in enumerate(measured.known):
         for n, copy in enumerate(np.ndindex(copies)):
             each = (sizes[i, place][n] if (i, place) in sizes else None for place in range(3))
             before, at, parameters = (None if sums is None else _sizes(sums) for sums in each)
@@ -138,8 +143,12 @@ def rows_of(measured: Measured) -> tuple[FlowRow, ...]:
             if optional and steep is None:
                 continue
             row = _row(path, name, shape, before, at or _NONE, parameters, steep)
-            rows.append(((first, copy, position), row))
-    return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
+            rows.append(((order[0], copy, order[1]), row, sites, after))
+    rows.sort(key=lambda entry: entry[0])
+    return tuple(row for _, row, _, _ in rows), tuple(
+        tuple(j for j in range(i + 1, len(rows)) if rows[j][3] is None or rows[j][3] & sites)
+        for i, (_, _, sites, _) in enumerate(rows)
+    )
 
 
 _NONE = Sizes(0.0, 0.0, 1.0)  # of a layer whose output has no gradient: integers
@@ -175,10 +184,10 @@ def _sums(x: jax.Array) -> _Sums:
     # the maximum, of what is not negative, keeps XLA from squaring before it scales
     scaled = (jnp.maximum(pieces * scale, 0) for scale in (2.0**60, 1.0, 2.0**-60))
     squares = map(jnp.square, scaled)
-    each = (pieces, (pieces != 0).astype(jnp.float32), *squares)
+    each = (pieces, (pieces != 0).astype(x.dtype), *squares)
     add = lambda a, b: tuple(p + q for p, q in zip(a, b, strict=True))
-    sums = lax.reduce(each, (0.0,) * len(each), add, (1,))
-    return _Sums(jnp.float32(x.size), *map(jnp.sum, sums))
+    sums = lax.reduce(each, (jnp.zeros((), x.dtype),) * len(each), add, (1,))
+    return _Sums(jnp.asarray(x.size, x.dtype), *map(jnp.sum, sums))
 
 
 _PIECE = 4096
@@ -201,9 +210,10 @@ def _norm(sums: _Sums) -> float:
 
 def _vector(copies: tuple[int, ...], tree: Any) -> jax.Array:
     """The absolute values of all arrays together, (copies, entries)."""
-    leaves = [jnp.abs(g).astype(jnp.float32) for g in jax.tree.leaves(tree) if g.size]
+    leaves = [jnp.abs(g) for g in jax.tree.leaves(tree) if g.size]
+    dtype = jnp.result_type(jnp.float32, *leaves)  # squares of float16 are no float16
     count = int(np.prod(copies))
-    return jnp.concatenate([g.reshape(count, -1) for g in leaves], axis=1)
+    return jnp.concatenate([g.astype(dtype).reshape(count, -1) for g in leaves], axis=1)
 
 
 def _flat(copies: tuple[int, ...], z: jax.Array) -> jax.Array:

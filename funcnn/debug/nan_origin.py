@@ -18,10 +18,13 @@ from funcnn.debug.walks import (
     Given,
     Origin,
     Walked,
+    Way,
     Work,
     both_passes,
     climb,
     gradients_back,
+    line_of_rule,
+    past_choices,
     values_back,
 )
 from funcnn.graph.steps import Call
@@ -47,7 +50,7 @@ def nan_origin(
     Args:
       fun: any function of pytrees of arrays, jitted or not, that returns a pytree of arrays.
       argnums: which positional arguments to take the gradient by, as in `funcnn.grad`. None: all
-        that are of floating point; () is the forward pass alone.
+        that are of floating point, keyword arguments too; () is the forward pass alone.
       has_aux: `fun` returns a pair, of which only the first is differentiated.
       cotangent: the upstream gradient, a pytree like the output; ones where it is left out.
 
@@ -56,7 +59,8 @@ def nan_origin(
       where the output and all gradients are finite.
 
     Raises:
-      TypeError: arguments that are being traced: it needs numbers, so call it outside of `jit`.
+      TypeError: arguments, or arrays that `fun` closes over, that are being traced, or are shapes
+        alone: it needs numbers, so call it outside of `jit`.
       ValueError: a cotangent of another structure or shape than the output.
 
     Costs as much as the eager function and its gradient, and keeps all values in between.
@@ -84,6 +88,7 @@ def nan_origin(
         problem = _Problem(fun, argnums, has_aux, args, kwargs)
         call = Call("", problem.of_leaves, problem.values, (False,) * len(problem.values))
         forward = level_of(call)
+        _check_concrete(forward)
         found = _in_values(forward, problem)
         if found is None and any(problem.tracked):
             upstream = problem.upstream(forward, cotangent)
@@ -102,11 +107,7 @@ class _Problem:
         leaves, structure = jax.tree.flatten_with_path((args, kwargs))
         named = _names(fun, args, kwargs)
         for path, leaf in leaves:
-            if isinstance(leaf, jax.core.Tracer):
-                raise TypeError(
-                    f"nan_origin: {named(path)} is being traced. It needs numbers: call it with "
-                    "arrays, outside of jit, vmap and gradients (fun itself may be jitted)."
-                )
+            _check_numbers(leaf, named(path))
         self.fun, self.has_aux, self.structure = fun, has_aux, structure
         self.leaves = [leaf for _, leaf in leaves]
         every = range(len(args)) if argnums is None else argnums
@@ -115,7 +116,8 @@ class _Problem:
         self.names = [named(leaves[i][0]) for i in self.places]
         self.values = tuple(jnp.asarray(self.leaves[i]) for i in self.places)
         paths = [leaves[i][0] for i in self.places]
-        self.tracked = tuple(p[0].idx == 0 and p[1].idx in chosen for p in paths)
+        by_keyword = argnums is None
+        self.tracked = tuple(p[1].idx in chosen if p[0].idx == 0 else by_keyword for p in paths)
         self.outputs: list[str] = []
         self.single = False
         self.of_aux: list[bool] = []
@@ -137,8 +139,11 @@ class _Problem:
         pairs = [(path, leaf, False) for path, leaf in jax.tree.leaves_with_path(main)]
         self.single = len(pairs) == 1 and jnp.shape(pairs[0][1]) == ()
         pairs += [(path, leaf, True) for path, leaf in jax.tree.leaves_with_path(aux)]
-        pairs = [each for each in pairs if _is_number(each[1])]
         of = lambda is_aux: "the auxiliary output" if is_aux else "the output"
+        for path, leaf, is_aux in pairs:
+            if isinstance(leaf, jax.ShapeDtypeStruct):
+                _check_numbers(leaf, f"{of(is_aux)}{keystr(path)}")
+        pairs = [each for each in pairs if _is_number(each[1])]
         self.outputs = [f"{of(is_aux)}{keystr(path)}" for path, _, is_aux in pairs]
         self.of_aux = [is_aux for _, _, is_aux in pairs]
         return [jnp.asarray(leaf) for _, leaf, _ in pairs]
@@ -154,6 +159,8 @@ class _Problem:
                     f"nan_origin: expected a cotangent like the output, {self.shape}, got "
                     f"{jax.tree.structure(cotangent)}"
                 )
+            for path, g in jax.tree.leaves_with_path(cotangent):
+                _check_numbers(g, f"the cotangent{keystr(path)}")
             given = [g for g in jax.tree.leaves(cotangent) if _is_number(g)]
             shapes = [jnp.shape(g) for g in given], [jnp.shape(out) for out in main]
             if shapes[0] != shapes[1]:
@@ -175,7 +182,7 @@ def _in_values(level: Level, problem: _Problem) -> NanOrigin | None:
             index = first_bad(value, kind)
             if index is None or any(entry[:2] == (number, index) for entry in work):
                 continue
-            work.append((number, index, None, None))
+            work.append((number, index, Way()))
             ends.append((name, index, np.asarray(value)[index]))
     for one, end in zip(work, ends, strict=True):
         walked = values_back(level, (), [one])
@@ -186,6 +193,9 @@ def _in_values(level: Level, problem: _Problem) -> NanOrigin | None:
 
 
 def _first_value(walked: Walked, problem: _Problem, end: Any, single: bool) -> NanOrigin | None:
+    matters = lambda g: single or np.isnan(g.value) or g.way.became is not None
+    if any(map(matters, walked.given)):
+        walked = past_choices(walked)
     nans = [g for g in walked.given if np.isnan(g.value)]
     infinite = [g for g in walked.given if not np.isnan(g.value)]
     if nans and nans[0].position is not None:
@@ -194,7 +204,7 @@ def _first_value(walked: Walked, problem: _Problem, end: Any, single: bool) -> N
         return told(min(walked.origins, key=lambda o: o.spot.order), "forward", end)
     if nans:
         return given_origin(nans[0], problem.names, end)
-    became = [(g.became, g) for g in infinite if g.became is not None]
+    became = [(g.way.became, g) for g in infinite if g.way.became is not None]
     if became:
         spot, g = min(became, key=lambda each: each[0].order)
         return told(Origin(spot), "forward", end, _source_of(g, problem))
@@ -215,7 +225,7 @@ def _in_gradients(level: Level, problem: _Problem) -> NanOrigin | None:
         if index is None:
             continue
         end = f"the gradient of {name}", index, np.asarray(g)[index]
-        walked = gradients_back(level, (), [(number, index, None, None)])
+        walked = gradients_back(level, (), [(number, index, Way())])
         origins += [(origin, end) for origin in walked.origins]
         given += [(g, end) for g in walked.given]
     if not origins:
@@ -236,11 +246,11 @@ def _looked_into(origin: Origin, problem: _Problem, end: Any) -> NanOrigin:
     step, level = spot.of, spot.level
     values = [level.found.values[n] for n in step.inputs]
     passes = both_passes(step)
-    causes = to_blame(passes, values, spot.position, spot.index)
+    causes = to_blame(passes, values, spot.position, spot.index, spot.entry)
     if causes:
         became = origin.became or spot
-        work: Work = [(step.inputs[k], entry, became, spot) for k, entry in causes]
-        walked = climb(spot.trail, values_back(level, spot.trail, work))
+        work: Work = [(step.inputs[k], entry, Way(became, spot)) for k, entry in causes]
+        walked = past_choices(climb(spot.trail, values_back(level, spot.trail, work)))
         if walked.origins:
             first = min(walked.origins, key=lambda o: o.spot.order)
             return told(Origin(first.spot, became), "gradient", end, leaf=spot)
@@ -248,11 +258,12 @@ def _looked_into(origin: Origin, problem: _Problem, end: Any) -> NanOrigin:
         return told(origin, "gradient", end, source, leaf=spot)
     if "subfuns" in step.params:
         handed_on = lambda values: [passes(values)[spot.position]]
-        call = Call(step.params["name"], handed_on, tuple(values), (False,) * len(values), (None,))
-        rule = level_of(call)
+        untracked = (False,) * len(values)
+        call = Call(step.params["name"], handed_on, tuple(values), untracked, (None,))
+        rule = level_of(call._replace(source=line_of_rule(step)))
         [number] = rule.found.outputs
         if (index := first_bad(rule.found.values[number])) is not None:
-            walked = values_back(rule, spot.trail, [(number, index, None, None)])
+            walked = values_back(rule, spot.trail, [(number, index, Way())])
             if walked.origins:
                 first = min(walked.origins, key=lambda o: o.spot.order)
                 return told(first, "gradient", end, leaf=spot, rule=step.params["name"])
@@ -263,6 +274,29 @@ def _source_of(g: Given, problem: _Problem) -> str:
     if g.position is None:
         return "a constant"
     return problem.names[g.position]
+
+
+def _check_numbers(leaf: Any, name: str) -> None:
+    if isinstance(leaf, jax.core.Tracer):
+        raise TypeError(
+            f"nan_origin: {name} is being traced. It needs numbers: call it with arrays, outside "
+            "of jit, vmap and gradients (fun itself may be jitted)."
+        )
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        raise TypeError(
+            f"nan_origin: {name} is a shape without numbers, {leaf}. It needs numbers: call it "
+            "with arrays."
+        )
+
+
+def _check_concrete(level: Level) -> None:
+    """Within `jit` all is traced, and within `vmap` what `fun` closes over may be."""
+    if any(isinstance(value, jax.core.Tracer) for value in level.found.values.values()):
+        raise TypeError(
+            "nan_origin: what fun computes is being traced: nan_origin is called within jit, vmap "
+            "or a gradient, or fun closes over one of their arrays. It needs numbers: call it "
+            "outside of them (fun itself may be jitted)."
+        )
 
 
 def _is_number(leaf: Any) -> bool:

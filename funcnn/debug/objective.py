@@ -32,6 +32,32 @@ def check_arguments(
         )
 
 
+def check_numbers(name: str, args: tuple[Any, ...] = (), **trees: Any) -> None:
+    """TypeError for tracers and shapes and, except among `args`, for what is no array at all."""
+    named = {**trees, **{f"argument {i}": arg for i, arg in enumerate(args, 1)}}
+    for what, tree in named.items():
+        for path, leaf in jax.tree.leaves_with_path(tree):
+            where = what + jax.tree_util.keystr(path)
+            if isinstance(leaf, jax.core.Tracer):
+                raise TypeError(
+                    f"{name}: {where} is being traced. It needs numbers: call it with arrays, "
+                    "outside of jit, vmap and gradients (the function itself may be jitted)"
+                )
+            if isinstance(leaf, jax.ShapeDtypeStruct):
+                raise TypeError(
+                    f"{name}: expected an array as {where}, got a jax.ShapeDtypeStruct: it needs "
+                    "numbers; costs and graph.trace do with shapes"
+                )
+            if what in trees and not hasattr(leaf, "dtype") and not isinstance(leaf, _NUMBERS):
+                raise TypeError(
+                    f"{name}: expected arrays in {what}, got {leaf!r} as {where}: what is none is "
+                    "an argument, or what the function closes over"
+                )
+
+
+_NUMBERS = bool | int | float | complex
+
+
 def mean_loss(
     model: Layer, loss: Callable[..., Any], params: Any, state: Any, key: Any, *args: Any
 ):

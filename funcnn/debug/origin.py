@@ -13,7 +13,7 @@ import numpy as np
 
 from funcnn.debug.blame import Index, bad, entry_of
 from funcnn.debug.masks import mask_behind
-from funcnn.debug.remedies import Symptom, remedy
+from funcnn.debug.remedies import Symptom, of_a_constant, remedy
 from funcnn.debug.walks import Given, Origin, Spot
 from funcnn.graph.places import Place, functions_of_jax, is_of_jax, place_of
 
@@ -42,7 +42,8 @@ class NanOrigin:
         pass.
       output: the array that it gave, or the gradient that it handed on.
       became: the line where the infinity became NaN, where that is another; else None.
-      mask: the line of the `where` that sets the gradient to 0 here, as far as there is one.
+      mask: the line that sets the gradient to 0 here, as far as there is one: of a `where`, a
+        product with 0, a maximum.
       source: where an infinity came from that was given: "a constant", or the argument's name.
       hint: what usually mends it.
     """
@@ -143,8 +144,8 @@ def told(
         spot.array,
         spot.position,
         spot.index,
-        (*functions, *inside),
-        mask is not None,
+        (*functions, *inside, rule),
+        mask[1] if mask is not None else None,
         source,
     )
     return NanOrigin(
@@ -164,7 +165,7 @@ def told(
         upstream,
         spot.array,
         became,
-        mask,
+        mask[0] if mask is not None else None,
         source,
         remedy(symptom),
     )
@@ -173,15 +174,13 @@ def told(
 def given_origin(given: Given, names: Sequence[str], end: tuple[str, Index, Any]) -> NanOrigin:
     """The report of what was given: an argument's entry, or a constant."""
     name = "a constant" if given.position is None else names[given.position]
-    place = None if given.user is None or given.position is not None else place_in(given.user)
-    inside = _around(given.user)[0] if given.user is not None and place is not None else ()
-    hint = (
-        "Look at where this argument is made."
-        if place is None
-        else "The program has it as a number of its own: the else of a where, the fill of an index "
-        "out of bounds, the loss of a label outside the classes, an array closed over."
-    )
-    scope = _scope(given.user) if place is not None and given.user is not None else ()
+    user = given.way.user if given.position is None else None
+    place = place_in(user) if user is not None else None
+    inside, functions = _around(user) if user is not None else ((), ())
+    hint = "Look at where this argument is made."
+    if user is not None:
+        hint = of_a_constant((*functions, *inside))
+    scope = _scope(user) if user is not None else ()
     return NanOrigin(
         where="given",
         what=end[0],

@@ -21,7 +21,7 @@ class Symptom:
       output: the array it gave, or the gradient it handed on.
       position, index: which output (operand), and the entry.
       inside: names of the functions it is in.
-      masked: whether a `where` sets the gradient of the entry to 0.
+      mask: the name of what sets the gradient of the entry to 0 ("where", "multiply"), or None.
       source: "a constant" or an argument, where an infinity that did it was given.
     """
 
@@ -33,7 +33,7 @@ class Symptom:
     position: int
     index: tuple[int, ...]
     inside: tuple[str | None, ...]
-    masked: bool
+    mask: str | None
     source: str | None
 
     def operand(self, k: int = 0) -> Any:
@@ -56,15 +56,41 @@ class Symptom:
 def remedy(symptom: Symptom) -> str:
     """One or two sentences: what happened, and what to write instead."""
     said = _by_function(symptom) or _by_primitive(symptom) or _in_general(symptom)
-    if symptom.masked and symptom.where == "gradient":
-        said = f"{said} {_DOUBLE_WHERE}" if said else _DOUBLE_WHERE
+    if symptom.mask is not None and symptom.where == "gradient":
+        said = f"{said} {_double_where(symptom.mask)}".lstrip()
     return said
 
 
-_DOUBLE_WHERE = (
-    "The where masks the value, but not the gradient: 0 times what is not finite is nan. Mask the "
-    "operand as well (the double where): jnp.where(ok, f(jnp.where(ok, x, 1.0)), 0.0)."
+def of_a_constant(functions: tuple[str, ...]) -> str:
+    """What is behind a constant that is not finite, in these functions (or programs)."""
+    if "slogdet" in functions:
+        return _SINGULAR
+    return (
+        "The program has it as a number of its own: the else of a where, the fill of an index "
+        "out of bounds, the loss of a label outside the classes, an array closed over."
+    )
+
+
+_SINGULAR = (
+    "The matrix is singular: its determinant is 0, the logarithm of that -inf. Add eps to its "
+    "diagonal: slogdet(a + eps * jnp.eye(n))."
 )
+
+_MASKS = {
+    **dict.fromkeys(("where", "select_n"), "The where"),
+    **dict.fromkeys(("multiply", "mul"), "The product with 0"),
+    **dict.fromkeys(("maximum", "max"), "The maximum"),
+    **dict.fromkeys(("minimum", "min"), "The minimum"),
+    **dict.fromkeys(("clip", "clamp"), "The clip"),
+}
+
+
+def _double_where(mask: str) -> str:
+    return (
+        f"{_MASKS.get(mask, mask)} masks the value, but not the gradient: 0 times what is not "
+        "finite is nan. Mask the operand as well (the double where): jnp.where(ok, "
+        "f(jnp.where(ok, x, 1.0)), 0.0)."
+    )
 
 
 def _by_function(symptom: Symptom) -> str:
@@ -137,6 +163,19 @@ def _softmax(s: Symptom) -> str:
     )
 
 
+def _slogdet(s: Symptom) -> str:
+    return _SINGULAR if s.primitive in ("log", "custom_linear_solve", "triangular_solve") else ""
+
+
+def _xlogy(s: Symptom) -> str:
+    if s.primitive == "log" and s.operand() == 0:
+        return (
+            "The slope of xlogy(x, y) by x is log(y), infinite at y = 0: take xlogy(x, "
+            "jnp.maximum(y, eps)), or mask both operands where they are 0."
+        )
+    return ""
+
+
 _FUNCTIONS: dict[str | None, Callable[[Symptom], str]] = {
     "norm": _norm,
     "_norm": _norm,
@@ -147,6 +186,8 @@ _FUNCTIONS: dict[str | None, Callable[[Symptom], str]] = {
     "_softmax_deprecated": _softmax,
     "log_softmax": _softmax,
     "logsumexp": _softmax,
+    "slogdet": _slogdet,
+    "xlogy": _xlogy,
 }
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a gradient's flow: rows in, sentences out, none where all is well."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -21,22 +21,37 @@ SATURATED = 0.5
 """More than this share of its entries flat. Of a unit tanh(z), z of variance 1, it is 0.3 %."""
 
 
-def verdicts(rows: Sequence[FlowRow]) -> tuple[Verdict, ...]:
+Later = Sequence[Sequence[int]]
+"""of each row the later ones that are made of its output: a gradient goes from these to it"""
+
+
+def verdicts(rows: Sequence[FlowRow], later: Later, loss: float) -> tuple[Verdict, ...]:
     """Judges the layers that have parameters by their gradient, and activations by their units."""
     trained = [i for i, row in enumerate(rows) if row.parameters is not None and row.layer]
-    broken = tuple(i for i, row in enumerate(rows) if not math.isfinite(row.norm))
+    broken = _not_finite(rows, loss)
     if broken:  # then nothing else means much
-        return (_not_finite(rows, broken),)
-    by_size = (*_lost(rows, trained), *_exploding(rows, trained))
+        return tuple(broken)
+    lost = tuple(_lost(rows, later, trained))
+    said = {i for verdict in lost for i in verdict.rows}
+    by_size = (*lost, *_unused(rows, later, said), *_exploding(rows, later, trained))
     return (*by_size, *_dead(rows), *_saturated(rows, max(trained, default=0)))
 
 
-def _not_finite(rows: Sequence[FlowRow], broken: tuple[int, ...]) -> Verdict:
-    last = rows[broken[-1]].name
-    reason = (
-        f"the gradient that comes to {last} is not finite: debug.nan_origin says where it arose"
-    )
-    return Verdict("not finite", broken, reason)
+def _not_finite(rows: Sequence[FlowRow], loss: float) -> list[Verdict]:
+    finite = lambda row: math.isfinite(row.norm) and math.isfinite(row.parameters or 0)
+    broken = tuple(i for i, row in enumerate(rows) if not finite(row))
+    if broken:
+        last = rows[broken[-1]]
+        what = f"that comes to {last.name}"
+        if math.isfinite(last.norm):
+            what = f"by the parameters of {last.name}"
+        what = f"the gradient {what} is not finite"
+    elif not math.isfinite(loss):
+        broken = tuple(range(len(rows)))[-1:]  # that next to the loss
+        what = f"the loss is {loss}, though its gradient is finite"
+    else:
+        return []
+    return [Verdict("not finite", broken, f"{what}: debug.nan_origin says where it arose")]
 
 
 def _dead(rows: Sequence[FlowRow]) -> Iterator[Verdict]:
@@ -69,7 +84,7 @@ def _saturated(rows: Sequence[FlowRow], last: int) -> Iterator[Verdict]:
             yield Verdict("saturated", (i,), reason)
 
 
-def _lost(rows: Sequence[FlowRow], trained: Sequence[int]) -> Iterator[Verdict]:
+def _lost(rows: Sequence[FlowRow], later: Later, trained: Sequence[int]) -> Iterator[Verdict]:
     """Vanishing: a thousandth of what a later layer has. No gradient: nothing at all.
 
     0 behind a gradient that was vanishing already is that, and too small for the dtype.
@@ -77,41 +92,77 @@ def _lost(rows: Sequence[FlowRow], trained: Sequence[int]) -> Iterator[Verdict]:
     vanishing: list[int] = []
     nothing: list[int] = []
     reach = _reach(rows, trained)
-    for place in reversed(range(len(trained))):
-        i, later = trained[place], trained[place + 1 :]
-        top = max((reach[j] for j in later), default=0.0)
-        was_vanishing = bool(vanishing) and vanishing[-1] == min(later, default=i)
-        if reach[i] == 0 and not (was_vanishing and not _is_wall(_wall(rows, i))):
+    for i in reversed(trained):
+        behind = [j for j in later[i] if j in reach]
+        top = max((reach[j] for j in behind), default=0.0)
+        was_vanishing = min(behind, default=i) in vanishing
+        if reach[i] == 0 and not (was_vanishing and not _is_wall(_wall(rows, later[i]))):
             nothing.append(i)
         elif reach[i] < VANISHED * top:
             vanishing.append(i)
     if vanishing:
         first = min(vanishing, key=lambda i: (reach[i], i))
-        top = max((j for j in trained if j > first), key=lambda j: reach[j])
-        yield Verdict("vanishing", tuple(sorted(vanishing)), _why_vanishing(rows, first, top))
+        top = max((j for j in later[first] if j in reach), key=lambda j: reach[j])
+        reason = _why_vanishing(rows, first, top, _between(rows, later, first, top))
+        yield Verdict("vanishing", tuple(sorted(vanishing)), reason)
     if nothing:
-        yield Verdict("no gradient", tuple(sorted(nothing)), _why_nothing(rows, max(nothing)))
+        last = max(nothing)
+        reason = _why_nothing(rows[last], _wall(rows, later[last]))
+        yield Verdict("no gradient", tuple(sorted(nothing)), reason)
 
 
-def _exploding(rows: Sequence[FlowRow], trained: Sequence[int]) -> Iterator[Verdict]:
-    """A thousand times what the last layer has."""
-    if not trained or not rows[last := trained[-1]].norm:
+def _unused(rows: Sequence[FlowRow], later: Later, said: Container[int]) -> Iterator[Verdict]:
+    """Parameters without a gradient, by no fault of what is behind them.
+
+    Those behind units that are off get none as well, and that is said of the units.
+    """
+    behind_dead = {j for i, row in enumerate(rows) if row.dead == 1 for j in later[i]}
+    unused = [
+        i
+        for i, row in enumerate(rows)
+        if row.parameters == 0 and i not in said and i not in behind_dead
+    ]
+    if not unused:
         return
+    names = ", ".join(rows[i].name for i in unused)
+    reason = (
+        f"the gradient by the parameters of {names} is 0: the loss does not depend on them, or by "
+        "what has no gradient (a comparison, lax.stop_gradient), or what they are multiplied by is "
+        "0"
+    )
+    yield Verdict("no gradient", tuple(unused), reason)
+
+
+def _exploding(rows: Sequence[FlowRow], later: Later, trained: Sequence[int]) -> Iterator[Verdict]:
+    """A thousand times what the last layer has that is made of it; of several, the largest."""
     reach = _reach(rows, trained)
-    exploding = tuple(i for i in trained if reach[i] > EXPLODED * reach[last])
+    lasts = {i: _last(i, later, reach) for i in trained}
+    exploding = tuple(i for i, j in lasts.items() if reach[i] > EXPLODED * reach[j] > 0)
     if exploding:
         first = max(exploding, key=lambda i: reach[i])
+        last = lasts[first]
         reason = (
             f"the gradient of {rows[first].name} is {_times(reach[first] / reach[last])} times "
             f"that of {rows[last].name}"
         )
-        gains = _passed_by_kind(rows[first + 1 : last + 1])
+        gains = _passed_by_kind(_between(rows, later, first, last))
         because = [
             f"each {kind} passes {np.exp(np.mean(logs)):.2g} times what comes to it"
             for kind, logs in gains.items()
             if np.sum(logs) > 0.1 * math.log(reach[first] / reach[last])
         ]
         yield Verdict("exploding", exploding, "; ".join([reason, *because]))
+
+
+def _last(i: int, later: Later, reach: Mapping[int, float]) -> int:
+    """Of the layers made of layer i that no other is made of, that with the largest gradient."""
+    ends = [j for j in (i, *later[i]) if j in reach and not any(k in reach for k in later[j])]
+    return max(ends, key=lambda j: reach[j])
+
+
+def _between(rows: Sequence[FlowRow], later: Later, first: int, last: int) -> list[FlowRow]:
+    """The rows on the way from one to another, which is among them."""
+    return [rows[i] for i in later[first] if i == last or last in later[i]]
 
 
 def _reach(rows: Sequence[FlowRow], trained: Sequence[int]) -> dict[int, float]:
@@ -123,10 +174,11 @@ def _reach(rows: Sequence[FlowRow], trained: Sequence[int]) -> dict[int, float]:
     return {i: largest[rows[i].path, rows[i].layer] for i in trained}
 
 
-def _why_vanishing(rows: Sequence[FlowRow], first: int, top: int) -> str:
+def _why_vanishing(
+    rows: Sequence[FlowRow], first: int, top: int, between: Sequence[FlowRow]
+) -> str:
     ratio = rows[first].norm / rows[top].norm
     reasons = [f"the gradient of {rows[first].name} is {_times(ratio)} of that of {rows[top].name}"]
-    between = rows[first + 1 : top + 1]
     gains = _passed_by_kind(between)
     lost = sum(-sum(logs) for logs in gains.values() if sum(logs) < 0)
     for kind, logs in gains.items():
@@ -140,11 +192,13 @@ def _why_vanishing(rows: Sequence[FlowRow], first: int, top: int) -> str:
     return "; ".join(reasons)
 
 
-def _why_nothing(rows: Sequence[FlowRow], i: int) -> str:
+def _why_nothing(row: FlowRow, wall: FlowRow | None) -> str:
     """The layer right behind that passes nothing on, if there is one."""
-    wall = _wall(rows, i)
     if wall is None:
-        return f"the loss does not depend on {rows[i].name}, or by what has no gradient"
+        return (
+            f"{row.name} has no gradient here: the loss does not depend on it, or by what is flat "
+            "at these values, or has no gradient (a comparison, lax.stop_gradient)"
+        )
     why = ""
     if wall.dead == 1:
         why = ", all of whose units are off"
@@ -152,12 +206,12 @@ def _why_nothing(rows: Sequence[FlowRow], i: int) -> str:
         why = ", whose slope is 0"
     elif wall.parameters is not None:
         why = ": are its weights 0?"
-    return f"nothing comes to {rows[i].name} through {wall.name}{why}"
+    return f"nothing comes to {row.name} through {wall.name}{why}"
 
 
-def _wall(rows: Sequence[FlowRow], i: int) -> FlowRow | None:
+def _wall(rows: Sequence[FlowRow], later: Sequence[int]) -> FlowRow | None:
     """The layer behind that is given a gradient and passes nothing on."""
-    return next((row for row in rows[i + 1 :] if row.passed == 0), None)
+    return next((rows[i] for i in later if rows[i].passed == 0), None)
 
 
 def _is_wall(row: FlowRow | None) -> bool:

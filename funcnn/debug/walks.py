@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from funcnn.debug.blame import Index, bad, first_bad, is_bad, to_blame
+from funcnn.debug.blame import Index, bad, first_bad, is_bad, is_discrete, to_blame
 from funcnn.debug.levels import (
     Level,
     Program,
@@ -23,6 +23,7 @@ from funcnn.debug.levels import (
     out_of_output,
     program_of,
 )
+from funcnn.graph.places import is_of_jax
 from funcnn.graph.steps import Call, Number, Step, steps
 
 
@@ -56,6 +57,10 @@ class Spot:
         return self.level.found.values[self.of.outputs[self.position]]
 
     @property
+    def entry(self) -> Any:
+        return np.asarray(self.array)[self.index]
+
+    @property
     def order(self) -> tuple[int, ...]:
         """Sorts spots as they were reached in the forward pass."""
         return (*(n for within in self.trail for n in (within.step, within.at)), self.step)
@@ -68,6 +73,20 @@ class Origin(NamedTuple):
     became: Spot | None = None
 
 
+class Way(NamedTuple):
+    """How a walk came to an entry.
+
+    Attributes:
+      became: where the infinity became NaN.
+      user: the step that takes it; None where nothing does.
+      chosen: the last `where` or branch that the walk went through: its predicate chose this.
+    """
+
+    became: Spot | None = None
+    user: Spot | None = None
+    chosen: Spot | None = None
+
+
 @dataclass(frozen=True)
 class Given:
     """What was there before: an entry of an input of the program (of an output, for gradients).
@@ -75,15 +94,13 @@ class Given:
     Attributes:
       position: which; None for a constant.
       index: in it.
-      became: where the infinity became NaN.
-      user: the step that takes it; None where nothing does.
+      way: how the walk came to it.
       value: the entry.
     """
 
     position: int | None
     index: Index
-    became: Spot | None
-    user: Spot | None
+    way: Way
     value: Any
 
 
@@ -92,8 +109,8 @@ class Walked(NamedTuple):
     given: list[Given]
 
 
-Work = list[tuple[Number, Index, Spot | None, Spot | None]]
-"""values or gradients to be explained: number, entry, where it became NaN, and who takes it"""
+Work = list[tuple[Number, Index, Way]]
+"""values or gradients to be explained: number, entry, and how the walk came to it"""
 
 _OPENED = 64  # iterations of one loop that are looked into before it is given up
 
@@ -102,19 +119,23 @@ _ALL_OF_IT = ("cholesky", "eig", "lu", "qr", "svd", "solve", "schur", "household
 
 
 def values_back(level: Level, trail: Trail, work: Work) -> Walked:
-    """Walks from values of a level, through the operations that made them."""
+    """Walks from values of a level, through the operations that made them.
+
+    From entries that are not finite; or from numbers and truth values that something not finite
+    may have decided, as it does where they are made of `isnan`.
+    """
     origins: list[Origin] = []
     given: list[Given] = []
     inputs, seen = level.found.inputs, set()
     while work:
-        number, index, became, user = work.pop()
+        number, index, way = work.pop()
         if (number, index) in seen:
             continue
         seen.add((number, index))
+        entry = np.asarray(level.found.values[number])[index]
         if number not in level.made:
             position = inputs.index(number) if number in inputs else None
-            entry = np.asarray(level.found.values[number])[index]
-            given.append(Given(position, index, became, user, entry))
+            given.append(Given(position, index, way, entry))
             continue
         s, output = level.made[number]
         step = level.found.steps[s]
@@ -122,20 +143,67 @@ def values_back(level: Level, trail: Trail, work: Work) -> Walked:
         program = program_of(level, step) or _body_of(level, step)
         if program is not None:
             start = into_output(program, output, index)
-            walked = _loop_back(here, program, [(start[0], output, start[1], became, user)])
+            walked = _loop_back(here, program, [(start[0], output, start[1], way)])
             if walked.origins or walked.given:
                 origins += walked.origins
-                given += [g for g in walked.given if g.position is None]
+                given += _chosen_by(here, [g for g in walked.given if g.position is None])
                 work += _numbers(step.inputs, walked.given)
                 continue
+        decided = is_discrete(entry)
+        if decided and (program is not None or step.primitive.name == "while"):
+            continue  # with other numbers it might never end
         values = [level.found.values[n] for n in step.inputs]
-        causes = to_blame(_again(step), values, output, index, _counts_all_of_it(step))
-        if not causes:
-            origins.append(Origin(here, became))
-        for k, entry in causes:
-            turned = became or _turned(here, np.asarray(values[k])[entry])
-            work.append((step.inputs[k], entry, turned, here))
+        causes = to_blame(_again(step), values, output, index, entry, _counts_all_of_it(step))
+        if not causes and not decided:
+            origins.append(Origin(here, way.became))
+        for k, at in causes:
+            turned = way.became or _turned(here, np.asarray(values[k])[at])
+            is_choice = step.primitive.name == "select_n" and k > 0
+            chosen = here if is_choice else way.chosen
+            work.append((step.inputs[k], at, Way(turned, here, chosen)))
     return Walked(origins, given)
+
+
+def _chosen_by(here: Spot, constants: list[Given]) -> list[Given]:
+    """Constants of a branch were chosen by its predicate, unless a `where` in it chose them."""
+    if "branches" not in here.of.params:
+        return constants
+    return [replace(g, way=g.way._replace(chosen=g.way.chosen or here)) for g in constants]
+
+
+def past_choices(walked: Walked) -> Walked:
+    """Goes on where something not finite chose a constant, as in ``where(isnan(x), nan, y)``.
+
+    What made the predicate what it is takes the place of the constant.
+    """
+    origins, given = list(walked.origins), []
+    for g in walked.given:
+        behind = _behind_choice(g) if g.position is None and g.way.chosen is not None else None
+        if behind is None:
+            given.append(g)
+        else:
+            origins += behind.origins
+            given += behind.given
+    return Walked(origins, given)
+
+
+def _behind_choice(constant: Given) -> Walked | None:
+    """What is not finite and chose a constant; None where nothing is."""
+    spot = constant.way.chosen
+    assert spot is not None
+    number = spot.of.inputs[0]
+    index = spot.index if np.shape(spot.level.found.values[number]) else ()
+    work: Work = [(number, index, Way(user=spot))]
+    walked = climb(spot.trail, values_back(spot.level, spot.trail, work))
+    origins, found = past_choices(walked)
+    given = []
+    for g in found:
+        if np.isnan(g.value):
+            given.append(g)
+        elif g.position is not None and np.isinf(g.value):
+            became = g.way.became or (spot if np.isnan(constant.value) else None)
+            given.append(replace(g, way=g.way._replace(became=became)))
+    return Walked(origins, given) if origins or given else None
 
 
 def climb(trail: Trail, walked: Walked) -> Walked:
@@ -149,17 +217,18 @@ def climb(trail: Trail, walked: Walked) -> Walked:
                 continue
             in_call, position, index = out_of_input(within.program, within.at, g.position, g.index)
             if in_call:
-                before.append((within.at - 1, position, index, g.became, g.user))
+                before.append((within.at - 1, position, index, g.way))
             else:
                 operands.append(replace(g, position=position, index=index))
         constants = [g for g in walked.given if g.position is None]
         origins = walked.origins
+        here = Spot(within.level, within.step, 0, (), trail, gradient=False)
         if before:
-            here = Spot(within.level, within.step, 0, (), trail, gradient=False)
             inner = _loop_back(here, within.program, before)
             origins = origins + inner.origins
             constants += [g for g in inner.given if g.position is None]
             operands += [g for g in inner.given if g.position is not None]
+        constants = _chosen_by(here, constants)
         outer = values_back(within.level, trail, _numbers(step.inputs, operands))
         walked = Walked(origins + outer.origins, constants + outer.given)
     return walked
@@ -167,9 +236,7 @@ def climb(trail: Trail, walked: Walked) -> Walked:
 
 def _numbers(numbers: Sequence[Number], given: Sequence[Given]) -> Work:
     """What was given to a program, by the numbers it has outside."""
-    return [
-        (numbers[g.position], g.index, g.became, g.user) for g in given if g.position is not None
-    ]
+    return [(numbers[g.position], g.index, g.way) for g in given if g.position is not None]
 
 
 def _loop_back(here: Spot, program: Program, work: list[Any]) -> Walked:
@@ -179,7 +246,7 @@ def _loop_back(here: Spot, program: Program, work: list[Any]) -> Walked:
     levels: dict[int, Level] = {}
     seen = set()
     while work and len(levels) < _OPENED:
-        at, position, index, became, user = work.pop()
+        at, position, index, way = work.pop()
         if program.order is not None and position < program.carried:
             at, index = _earliest(program, at, position, index)
         if (at, position, index) in seen:
@@ -192,7 +259,7 @@ def _loop_back(here: Spot, program: Program, work: list[Any]) -> Walked:
         if entry is None:
             continue
         trail = (*here.trail, Within(here.level, here.step, program, at))
-        walked = values_back(inner, trail, [(number, entry, became, user)])
+        walked = values_back(inner, trail, [(number, entry, way)])
         origins += walked.origins
         for g in walked.given:
             if g.position is None:
@@ -200,7 +267,7 @@ def _loop_back(here: Spot, program: Program, work: list[Any]) -> Walked:
                 continue
             in_call, p, i = out_of_input(program, at, g.position, g.index)
             if in_call:
-                work.append((at - 1, p, i, g.became, g.user))
+                work.append((at - 1, p, i, g.way))
             else:
                 given.append(replace(g, position=p, index=i))
     return Walked(origins, given)
@@ -208,9 +275,10 @@ def _loop_back(here: Spot, program: Program, work: list[Any]) -> Walked:
 
 def _earliest(program: Program, at: int, position: int, index: Index) -> tuple[int, Index]:
     """The iteration from which on what is carried was not finite, in the same way."""
-    calls, nan = program.calls, _is_nan(_known(program.calls[at].outputs)[position], index)
+    calls = program.calls
+    entry = np.asarray(_known(calls[at].outputs)[position])[index]
     while at > 0:
-        before = _same_kind(_known(calls[at - 1].outputs)[position], index, nan)
+        before = _same_kind(_known(calls[at - 1].outputs)[position], index, entry)
         if before is None:
             break
         at, index = at - 1, before
@@ -224,38 +292,39 @@ def gradients_back(level: Level, trail: Trail, work: Work) -> Walked:
     upstream = level.call.upstream or ()
     seen = set()
     while work:
-        number, index, became, user = work.pop()
+        number, index, way = work.pop()
         if (number, index) in seen:
             continue
         seen.add((number, index))
         for k, (out, g) in enumerate(zip(level.found.outputs, upstream, strict=False)):
             if out == number and g is not None and is_bad(g, index):
-                given.append(Given(k, index, became, user, np.asarray(g)[index]))
+                given.append(Given(k, index, way, np.asarray(g)[index]))
         for s, operand in level.used.get(number, ()):
             g = level.found.steps[s].downstream[operand]
             if g is not None and is_bad(g, index):
                 here = Spot(level, s, operand, index, trail, gradient=True)
-                _through_a_step(here, became, origins, given, work)
+                _through_a_step(here, way, origins, work)
     return Walked(origins, given)
 
 
-def _through_a_step(here: Spot, became: Any, origins: Any, given: Any, work: Work) -> None:
+def _through_a_step(here: Spot, way: Way, origins: list[Origin], work: Work) -> None:
     """One operation on the way: adds to origins, or to the work."""
     step = here.of
     program = program_of(here.level, step)
     if program is not None:
-        walked = _loop_forth(here, program, became)
+        walked = _loop_forth(here, program, way.became)
         if walked.origins or walked.given:
             origins += walked.origins
             work += _numbers(step.outputs, walked.given)
             return
     pull_back = lambda gs: step.pull_back(gs)
-    causes = to_blame(pull_back, step.upstream, here.position, here.index, _counts_all_of_it(step))
+    counts = _counts_all_of_it(step)
+    causes = to_blame(pull_back, step.upstream, here.position, here.index, here.entry, counts)
     if not causes:
-        origins.append(Origin(here, became))
-    for k, entry in causes:
-        turned = became or _turned(here, np.asarray(step.upstream[k])[entry])
-        work.append((step.outputs[k], entry, turned, here))
+        origins.append(Origin(here, way.became))
+    for k, at in causes:
+        turned = way.became or _turned(here, np.asarray(step.upstream[k])[at])
+        work.append((step.outputs[k], at, Way(turned, here)))
 
 
 def _loop_forth(here: Spot, program: Program, became: Spot | None) -> Walked:
@@ -267,9 +336,9 @@ def _loop_forth(here: Spot, program: Program, became: Spot | None) -> Walked:
     levels: dict[int, Level] = {}
     seen = set()
     start = into_operand(program, here.position, here.index, lambda g: bad(g) is not None)
-    work: list[Any] = [(*start, became, None)]
+    work: list[Any] = [(*start, Way(became))]
     while work and len(levels) < _OPENED:
-        at, position, index, became, user = work.pop()
+        at, position, index, way = work.pop()
         if program.order is not None and 0 <= position - program.constants < program.carried:
             at, index = _latest(program, at, position, index)
         if (at, position, index) in seen:
@@ -282,13 +351,13 @@ def _loop_forth(here: Spot, program: Program, became: Spot | None) -> Walked:
         if entry is None:
             continue
         trail = (*here.trail, Within(here.level, here.step, program, at))
-        walked = gradients_back(inner, trail, [(number, entry, became, user)])
+        walked = gradients_back(inner, trail, [(number, entry, way)])
         origins += walked.origins
         for g in walked.given:
             assert g.position is not None
             in_call, p, i = out_of_output(program, at, g.position, g.index)
             if in_call:
-                work.append((at + 1, p, i, g.became, g.user))
+                work.append((at + 1, p, i, g.way))
             else:
                 given.append(replace(g, position=p, index=i))
     return Walked(origins, given)
@@ -299,9 +368,9 @@ def _latest(program: Program, at: int, position: int, index: Index) -> tuple[int
     calls, g = program.calls, _known(program.calls[at].downstream)[position]
     if g is None or not is_bad(g, index):
         return at, index
-    nan = _is_nan(g, index)
+    entry = np.asarray(g)[index]
     while at + 1 < len(calls):
-        after = _same_kind(_known(calls[at + 1].downstream)[position], index, nan)
+        after = _same_kind(_known(calls[at + 1].downstream)[position], index, entry)
         if after is None:
             break
         at, index = at + 1, after
@@ -354,8 +423,17 @@ def _body_of(level: Level, step: Step) -> Program | None:
     values = tuple(level.found.values[n] for n in step.inputs)
     none = (None,) * len(step.outputs)
     untracked = (False,) * len(values)
-    call = Call(step.params["name"], body, values, untracked, none, source=level.call.source)
+    source = level.call.source or line_of_rule(step)
+    call = Call(step.params["name"], body, values, untracked, none, source=source)
     return Program([call], 0, len(values))
+
+
+def line_of_rule(step: Step) -> Any:
+    """The source that stands for all in a function with a rule of its own, where that is JAX's.
+
+    None where the user's code knows its own: done again, JAX's would know the line that asks.
+    """
+    return step.source if is_of_jax(step.params["subfuns"][0]) else None
 
 
 def _forget_calls(fun: Any) -> None:
@@ -371,18 +449,16 @@ def _counts_all_of_it(step: Step) -> bool:
 
 def _turned(here: Spot, entry: Any) -> Spot | None:
     """Is this where infinity became NaN?"""
-    return here if _is_nan(here.array, here.index) and not np.isnan(entry) else None
+    return here if np.isnan(here.entry) and not np.isnan(entry) else None
 
 
-def _is_nan(x: Any, index: Index) -> bool:
-    return bool(np.isnan(np.asarray(x)[index]))
-
-
-def _same_kind(x: Any, index: Index, nan: bool) -> Index | None:
-    """The entry, or the first like it, that is NaN (infinite); None where none is."""
+def _same_kind(x: Any, index: Index, like: Any) -> Index | None:
+    """The entry, or the first one, that is NaN (infinite) as another is; None where none is."""
+    if is_discrete(like):
+        return index if np.asarray(x)[index] == like else None
     if bad(x) is None:
         return None
-    there = np.isnan(np.asarray(x)) if nan else np.isinf(np.asarray(x))
+    there = np.isnan(np.asarray(x)) if np.isnan(like) else np.isinf(np.asarray(x))
     if not there.any():
         return None
     return index if there[index] else tuple(int(i) for i in np.argwhere(there)[0])
@@ -392,4 +468,4 @@ def _still_there(x: Any, index: Index) -> Index | None:
     """A compiled program may round otherwise: the entry, or one that is not finite instead."""
     if x is None:
         return None
-    return index if is_bad(x, index) else first_bad(x)
+    return index if is_discrete(x) or is_bad(x, index) else first_bad(x)

@@ -72,6 +72,7 @@ class Flat:
         self.view = view
         self.operations: list[Operation] = []
         self.blocks: list[tuple[Path, str, bool]] = []  # path, kind, whether it is folded
+        self.differing: set[Path] = set()  # open blocks whose rule says other than their code
         self._same: dict[Key, Key] = {}
         self._made: dict[Key, tuple[Any, Any]] = {}
 
@@ -130,6 +131,9 @@ def _expand(program: Program, parts: Sequence[Part], path: Path, flat: Flat) -> 
             flat.operations.append(_folded_program(part))
         elif part.is_loop:
             _open_loop(part, flat)
+        elif part.has_rule and not part.whole.found.steps:  # its rule is all that there is to see
+            flat.blocks[-1] = part.path, part.kind, True
+            flat.operations.append(_folded_program(part))
         else:
             _open(part, flat)
 
@@ -147,9 +151,30 @@ def _open(inner: Inner, flat: Flat) -> None:
     whole, step = inner.whole, inner.step
     inputs, outputs = whole.found.inputs, whole.found.outputs
     given = step.inputs[len(step.inputs) - len(inputs) :]
+    if inner.has_rule and _differs(inner):
+        flat.differing.add(inner.path)
     flat.join(_keys(whole, inputs), _keys(inner.of, given))
     flat.join(_keys(inner.of, step.outputs), _keys(whole, outputs))
     _expand(whole, whole.parts, inner.path, flat)
+
+
+def _differs(inner: Inner) -> bool:
+    """Does the rule of a function hand on other than the code that it stands for?"""
+    found, step = inner.whole.found, inner.step
+    rule: dict[int, Any] = dict.fromkeys(step.inputs)  # for a value that is given twice: the sum
+    code = dict(rule)
+    for number, own, g in zip(step.inputs, found.inputs, step.downstream, strict=True):
+        rule[number] = _sum(rule[number], g)
+        code[number] = _sum(code[number], found.gradients.get(own))
+    return not all(_is_near(rule[number], code[number]) for number in rule)
+
+
+def _is_near(a: Any, b: Any) -> bool:
+    if a is b or isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+        return True
+    tolerance = 1e-2 if (b if a is None else a).dtype.itemsize < 4 else 1e-4
+    a, b = (np.asarray(0 if g is None else g).astype(np.complex128) for g in (a, b))
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance / 100, equal_nan=True))
 
 
 def _keys(program: Program, numbers: Sequence[int]) -> tuple[Key, ...]:

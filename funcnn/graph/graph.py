@@ -113,12 +113,25 @@ class Group(NamedTuple):
       kind: "layer", "scope", or the primitive of a program: "jit", "scan", "custom_jvp_call", ...
       folded: whether it is one node now.
       nodes: numbers of the nodes in it: where it is folded, the one that it is.
+      differs: of an open function with a rule of its own: whether the derivatives of its code,
+        which are those of the nodes in it, are others here than what the rule says.
     """
 
     path: Path
     kind: str
     folded: bool
     nodes: tuple[int, ...]
+    differs: bool = False
+
+    @property
+    def note(self) -> str | None:
+        """What the numbers in it do not say by themselves."""
+        if not self.differs:
+            return None
+        return (
+            f"Inside {self.path[-1]} are the derivatives of its code. Its rule says others here: "
+            "what it is given has its gradient by the rule."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,13 +180,19 @@ class Graph:
     def __getitem__(self, which: int | str) -> Node:
         """A node by its number, or by the name of an input or output.
 
+        Of a node that gives several results, as the inputs of a folded layer are one, a name picks
+        one: the node comes with that result alone. In `graph.nodes` it has them all.
+
         Raises:
           KeyError: a name that no node has, with those that there are.
         """
         if isinstance(which, int):
             return self.nodes[which]
         for node in self.nodes:
-            if which == node.name or which in [result.name for result in node.results]:
+            picked = tuple(result for result in node.results if result.name == which)
+            if picked and picked != node.results:
+                return node._replace(name=which, results=picked)
+            if picked or which == node.name:
                 return node
         names = [result.name for node in self.nodes for result in node.results if result.name]
         raise KeyError(f"no input or output {which!r}: the names are {', '.join(names)}")
@@ -314,7 +333,11 @@ class Graph:
         return to_dot(self)
 
     def to_svg(self) -> str:
-        """A drawing: values above the edges, gradients below. Needs `funcnn[graph]`."""
+        """A drawing: values above the edges, gradients below. Needs `funcnn[graph]`.
+
+        People read some dozens of nodes at once, and scroll through some hundreds: `fold` what is
+        more. A thousand are drawn in a few seconds; twice as many take four times as long.
+        """
         from funcnn.graph.svg import to_svg
 
         return to_svg(self)
@@ -323,7 +346,10 @@ class Graph:
         return self.to_svg()
 
     def to_html(self) -> str:
-        """A page on which both passes can be walked through. Needs `funcnn[graph]`."""
+        """A page on which both passes can be walked through. Needs `funcnn[graph]`.
+
+        As large as a drawing can be: see `to_svg`.
+        """
         from funcnn.graph.page import to_html
 
         return to_html(self)

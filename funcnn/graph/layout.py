@@ -6,7 +6,7 @@ places where a long edge passes a column. So nothing lies on anything else.
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from funcnn.graph.flat import title
@@ -246,8 +246,11 @@ def _rows(net: _Net) -> list[float]:
         layers=net.layers, maxiter=200
     )
     rows = [placed[i][0] for i in range(len(net.layers))]
-    for layer in set(net.layers):
-        _spread(rows, [i for i, other in enumerate(net.layers) if other == layer])
+    columns: dict[int, list[int]] = {layer: [] for layer in net.layers}
+    for i, layer in enumerate(net.layers):
+        columns[layer].append(i)
+    for column in columns.values():
+        _spread(rows, column)
     least = min(rows, default=0)
     return [row - least for row in rows]
 
@@ -342,7 +345,21 @@ def _line(
         else:  # straight through the whole column
             x, width = xs[net.layers[vertex]]
             points += [(x - width / 2, ys[vertex]), (x + width / 2, ys[vertex])]
-    return tuple(points)
+    return tuple(_bending(points))
+
+
+def _bending(points: list[Point]) -> Iterator[Point]:
+    """Without the places where a long line goes straight on.
+
+    The label's place stays, and the end, which is moved where rows are set further apart.
+
+    >>> [x for x, _ in _bending([(x, 0.0) for x in range(9)])]
+    [0, 1, 2, 7, 8]
+    """
+    for i, point in enumerate(points):
+        around = points[i - 1 : i + 2]
+        if i < 3 or i > len(points) - 3 or any(abs(y - point[1]) > 0.05 for _, y in around):
+            yield point
 
 
 def _inset(box: Box, port: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Trace
 from jax.extend.core import set_current_trace, take_current_trace
 
-from funcnn.autodiff import jax_versions
+from funcnn.autodiff import calls, jax_versions
 from funcnn.autodiff.backward import backward, from_the_end
 from funcnn.autodiff.programs.loops import tracked_in_any, zeros_for_absent
 from funcnn.autodiff.tracer import record
@@ -59,6 +59,9 @@ class _Bodies(Trace):
         self.parent = parent
         self.bodies: list[Any] = []
 
+    def stage_value(self, val):
+        return self.parent.stage_value(val)
+
     def process_primitive(self, primitive, tracers, params, /):
         with set_current_trace(self.parent):
             return primitive.bind(*tracers, **params)
@@ -72,6 +75,12 @@ class _Bodies(Trace):
 
     def process_custom_vjp_call(self, primitive, fun, fwd, bwd, tracers, /, **params):
         return self.process_custom_jvp_call(primitive, fun, fwd, tracers)
+
+    process_call = calls.call
+
+    def process_shard_map(self, primitive, fun, tracers, /, **params):
+        with set_current_trace(self.parent):
+            return primitive.bind(*tracers, subfuns=(fun,), **params)
 
 
 _custom = ("custom_jvp_call", "custom_vjp_call")

@@ -9,6 +9,7 @@ import funcnn
 
 _JAX = str(pathlib.Path(jax.__file__).parent)
 _FUNCNN = str(pathlib.Path(funcnn.__file__).parent)
+_LOOKING = ("autodiff", "graph", "debug")  # what looks at programs is no part of them
 
 
 class Place(NamedTuple):
@@ -47,7 +48,7 @@ def place_of(source: Any) -> Place:
             continue
         if not file.startswith(_FUNCNN):
             return Place(file, frame.line_num, frame.function_name, via, scope)
-        if via is None and not file.startswith((f"{_FUNCNN}/autodiff", f"{_FUNCNN}/graph")):
+        if via is None and not file.startswith(tuple(f"{_FUNCNN}/{p}" for p in _LOOKING)):
             inside = pathlib.Path(file).relative_to(pathlib.Path(_FUNCNN).parent).as_posix()
             via = f"{inside}:{frame.line_num} ({frame.function_name})"
     return Place("", 0, "", via, scope)

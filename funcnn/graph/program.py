@@ -133,6 +133,10 @@ class Inner:
         return self.kind in ("scan", "while")
 
     @property
+    def has_rule(self) -> bool:
+        return self.kind.startswith("custom")
+
+    @property
     def starts_open(self) -> bool:
         """A user's function does; JAX's and those with a rule are single gates; loops are long."""
         if self.kind == "jit":
@@ -152,7 +156,7 @@ class Inner:
                 f"{'/'.join(self.path)}: what a {self.kind} does depends on values: give trace "
                 "arrays, not jax.ShapeDtypeStructs, to look into it"
             )
-        if self.kind.startswith("custom"):
+        if self.has_rule:
             return [body_of(self.at, self.of.found, self.of.call)]
         return calls_in(self.step, self.of.found.values)
 

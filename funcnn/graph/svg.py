@@ -2,6 +2,7 @@
 
 import itertools
 import linecache
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -48,7 +49,7 @@ def to_svg(graph: Graph) -> str:
         f"<style>{_STYLE}</style>",
         _ARROW,
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        f'<text class="title" x="20" y="22">{escape(graph.title)}</text>',
+        f'<text class="title" x="20" y="22">{_escaped(graph.title)}</text>',
         *_drawn(graph, placed),
         "</svg>",
     ]
@@ -57,7 +58,7 @@ def to_svg(graph: Graph) -> str:
 
 def _described(graph: Graph) -> str:
     labels = ", ".join(node.label for node in graph.nodes)
-    return escape(f"computational graph of {graph.title}: {labels}", quote=True)
+    return _escaped(f"computational graph of {graph.title}: {labels}")
 
 
 def _drawn(graph: Graph, placed: Layout) -> Iterator[str]:
@@ -65,13 +66,13 @@ def _drawn(graph: Graph, placed: Layout) -> Iterator[str]:
     for _, box in placed.groups:
         yield _rectangle("scope", box, 8)
     for edge, points, label in zip(graph.edges, placed.edges, placed.labels, strict=True):
-        yield f'<g class="wire"><title>{escape(_of_edge(graph, edge, decimals))}</title>'
+        yield f'<g class="wire"><title>{_escaped(_of_edge(graph, edge, decimals))}</title>'
         yield _wire(points) + _numbers(label) + "</g>"
     for points, label in zip(placed.outputs, placed.output_labels, strict=True):
         yield f'<g class="wire">{_wire(points)}{_numbers(label)}</g>'
     for group, box in placed.groups:
         x, y = box.x - box.width / 2 + 8, box.y - box.height / 2 + 14
-        name = escape(title_of(graph, group))
+        name = _escaped(title_of(graph, group))
         yield f'<text class="scope-title" x="{x:.1f}" y="{y:.1f}">{name}</text>'
     for node, box in zip(graph.nodes, placed.nodes, strict=True):
         yield _node(node, box)
@@ -105,8 +106,20 @@ def _text(kind: str, x: float, y: float, text: str) -> str:
         return ""
     return (
         f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">'
-        f"{escape(_minus(text))}</text>"
+        f"{_escaped(_minus(text))}</text>"
     )
+
+
+def _escaped(text: str) -> str:
+    r"""As text of XML, which has no place for control characters, not even escaped.
+
+    >>> _escaped("a < b"), _escaped("f\x1b[0m")
+    ('a &lt; b', 'f�[0m')
+    """
+    return escape(_NOT_OF_XML.sub("\ufffd", text))
+
+
+_NOT_OF_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _minus(text: str) -> str:
@@ -120,9 +133,9 @@ def _node(node: Node, box: Box) -> str:
     else:
         shape = _rectangle("box", box, 18 if kind == "input" else 6)
     return (
-        f'<g class="{kind}"><title>{escape(_of_node(node))}</title>{shape}'
+        f'<g class="{kind}"><title>{_escaped(_of_node(node))}</title>{shape}'
         f'<text x="{box.x:.1f}" y="{box.y + FONT * 0.35:.1f}" text-anchor="middle">'
-        f"{escape(node.label)}</text></g>"
+        f"{_escaped(node.label)}</text></g>"
     )
 
 

@@ -11,7 +11,8 @@ from funcnn.graph.numbers import decimals_of, is_shown, norm_text, shape_text, s
 def table(graph: Graph, lines: bool = True) -> str:
     """The table of `Graph.table`.
 
-    Of a value that is too large to be written out it has the norm: ‖3.21‖.
+    Of a value that is too large to be written out it has the norm: ‖3.21‖. Below it stand the
+    notes on groups that are open.
     """
     decimals = decimals_of(graph)
     columns = ["#", "node", "from", "shape", "value", "gradient"]
@@ -19,7 +20,7 @@ def table(graph: Graph, lines: bool = True) -> str:
     for node in graph.nodes:
         row = _row(graph, node, decimals)
         rows.append([*row, _line(node)] if lines else row)
-    return aligned(rows)
+    return "\n".join([aligned(rows), *(group.note for group in graph.groups if group.note)])
 
 
 def _row(graph: Graph, node: Node, decimals: int) -> list[str]:

@@ -171,9 +171,12 @@ def _local_gradients(operation: Operation, flat: Flat) -> Sequence[Any]:
 def _is_scaled(local: Any, downstream: Any, upstream: Any) -> bool:
     if local is None or np.shape(local) != np.shape(upstream):
         return False
-    a, b, c = (np.asarray(v).astype(np.complex128) for v in (downstream, local, upstream))
+    # an infinity times a number is no infinity where both are complex
+    wide = np.complex128 if np.iscomplexobj(local) else np.float64
+    a, b, c = (np.asarray(v).astype(wide) for v in (downstream, local, upstream))
     tolerance = 1e-2 if upstream.dtype.itemsize < 4 else 1e-4
-    return bool(np.allclose(a, b * c, rtol=tolerance, equal_nan=True))
+    with np.errstate(invalid="ignore"):  # infinities
+        return bool(np.allclose(a, b * c, rtol=tolerance, equal_nan=True))
 
 
 # nodes and edges
@@ -325,5 +328,5 @@ def _groups(nodes: Sequence[Node], flat: Flat) -> tuple[Group, ...]:
     for path, kind, folded in flat.blocks:
         within = tuple(node.number for node in nodes if node.path[: len(path)] == path)
         if within:
-            groups.append(Group(path, kind, folded, within))
+            groups.append(Group(path, kind, folded, within, path in flat.differing))
     return tuple(groups)

@@ -38,7 +38,8 @@ def activation(
     Raises:
       ImportError: matplotlib is missing.
       TypeError: `fun` is no function.
-      ValueError: `fun` returns more than a number for a number; an interval that does not grow.
+      ValueError: `fun` takes no single number, as a softmax does not, or returns more than one for
+        it; an interval that does not grow.
 
     >>> import jax
     >>> from funcnn import viz
@@ -54,6 +55,13 @@ def activation(
     low, high = numbers("interval", interval, 2, finite=True).tolist()
     if low >= high:
         raise ValueError(f"expected an interval that grows, got {tuple(interval)}")
+    try:
+        jax.eval_shape(fun, jax.ShapeDtypeStruct((), jnp.float32))
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            "expected an elementwise function, which takes a single number too; of one, "
+            f"{getattr(fun, '__name__', repr(fun))} says: {error}"
+        ) from error
     ax = style.axes(ax, (4.6, 3.4))
     x = np.linspace(low, high, 401)
 

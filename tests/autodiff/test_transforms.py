@@ -24,6 +24,12 @@ def both(run):
     return ours
 
 
+def both_compiled(run, *args):
+    """As `both`, and both in one program: eagerly each operation is compiled alone."""
+    ours, theirs = jax.jit(lambda *args: (run(funcnn, *args), run(jax, *args)))(*args)
+    assert_agree(ours, theirs, RTOL)
+
+
 def product(x, y, z):
     return jnp.sum(x * jnp.sin(y)) * z
 
@@ -217,11 +223,12 @@ WITH_AND_WITHOUT = ((jnp.sin, (0.5,)), (jnp.sin, (X2,)), (product, ARRAYS), (of_
 @pytest.mark.parametrize("transform", ["jacrev", "hessian"])
 @pytest.mark.parametrize(("fun", "args"), WITH_AND_WITHOUT, ids=["0-d", "2-d", "scalar", "trees"])
 def test_jacobians(transform, fun, args):
-    ours, theirs = (getattr(m, transform)(fun)(*args) for m in (funcnn, jax))
-    assert_agree(ours, theirs, RTOL)
+    in_funcnn, in_jax = (getattr(m, transform)(fun) for m in (funcnn, jax))
+    compiled, theirs = jax.jit(lambda *args: (in_funcnn(*args), in_jax(*args)))(*args)
     weak_types = lambda tree: jax.tree.map(lambda a: a.weak_type, tree)
-    assert weak_types(ours) == weak_types(theirs)
-    assert_agree(jax.jit(getattr(funcnn, transform)(fun))(*args), theirs, RTOL)
+    for ours in (in_funcnn(*args), compiled):
+        assert_agree(ours, theirs, RTOL)
+        assert weak_types(ours) == weak_types(theirs)
 
 
 @pytest.mark.parametrize(
@@ -248,10 +255,17 @@ def test_jacobians_of_holomorphic_functions(transform):
 
 
 def test_jacobians_of_empty_arrays():
-    for shape in [(0,), (2, 0)]:
-        both(lambda m, shape=shape: m.jacrev(jnp.sin)(jnp.ones(shape)))
-        both(lambda m, shape=shape: m.jacrev(lambda x: jnp.sum(x) * jnp.ones(2))(jnp.ones(shape)))
-        both(lambda m, shape=shape: m.jacrev(lambda x: jnp.ones(shape) * x)(1.0))
+    both_compiled(
+        lambda m: [
+            (
+                m.jacrev(jnp.sin)(jnp.ones(shape)),
+                m.jacrev(lambda x: jnp.sum(x) * jnp.ones(2))(jnp.ones(shape)),
+                m.jacrev(lambda x, shape=shape: jnp.ones(shape) * x)(1.0),
+            )
+            for shape in [(0,), (2, 0)]
+        ]
+    )
+    both(lambda m: m.jacrev(jnp.sin)(jnp.ones((2, 0))))
     assert funcnn.jacrev(lambda x: ())(1.0) == ()
 
 
@@ -259,9 +273,15 @@ def test_jacobians_of_mixed_types():
     """Blocks of a Jacobian have the dtype of the input, those of a Hessian that of the first."""
     d = {"h": jnp.array([0.5, 2.0], jnp.float16), "f": ARRAYS[2], "n": 2.0}
     fun = lambda d: {"a": jnp.sum(d["h"] ** 2) * d["f"] * d["n"] ** 2, "b": d["h"] * d["n"]}
+    both_compiled(
+        lambda m, d: (
+            m.jacrev(fun)(d),
+            m.hessian(fun)(d),
+            m.jacrev(lambda z: jnp.abs(z) ** 2)(jnp.array([1 + 2j, -0.5j])),
+        ),
+        d,
+    )
     both(lambda m: m.jacrev(fun)(d))
-    both(lambda m: m.hessian(fun)(d))
-    both(lambda m: m.jacrev(lambda z: jnp.abs(z) ** 2)(jnp.array([1 + 2j, -0.5j])))
     both(lambda m: m.jacrev(lambda x, n: x * n, (0, 1), allow_int=True)(ARRAYS[0], 3))
     key = jax.random.key(0)
     f = lambda x, key: x * jax.random.normal(key, (2,))
@@ -271,11 +291,17 @@ def test_jacobians_of_mixed_types():
 
 
 def test_jacobians_nest_and_map():
-    both(lambda m: m.jacrev(m.jacrev(m.jacrev(lambda x: x**3 * x[0])))(ARRAYS[0]))
+    both_compiled(
+        lambda m, x: {
+            "three": m.jacrev(m.jacrev(m.jacrev(lambda x: x**3 * x[0])))(x),
+            "mapped": jax.vmap(m.hessian(lambda x: jnp.sum(jnp.sin(x)) ** 2))(X2),
+            "in jacfwd": jax.jacfwd(m.jacrev(lambda x: jnp.sin(x) * x[0]))(x),
+            "of jacfwd": m.jacrev(jax.jacfwd(lambda x: jnp.sin(x) * x[0]))(x),
+            "in grad": m.grad(lambda x: jnp.sum(m.hessian(lambda x: x[0] ** 3 * x[1])(x)))(x),
+        },
+        ARRAYS[0],
+    )
     both(lambda m: jax.vmap(m.hessian(lambda x: jnp.sum(jnp.sin(x)) ** 2))(X2))
-    both(lambda m: jax.jacfwd(m.jacrev(lambda x: jnp.sin(x) * x[0]))(ARRAYS[0]))
-    both(lambda m: m.jacrev(jax.jacfwd(lambda x: jnp.sin(x) * x[0]))(ARRAYS[0]))
-    both(lambda m: m.grad(lambda x: jnp.sum(m.hessian(lambda x: x[0] ** 3 * x[1])(x)))(ARRAYS[0]))
 
 
 @pytest.mark.parametrize("transform", ["jacrev", "hessian"])

@@ -642,3 +642,99 @@ def in_a_loss_of_funcnn():
     loss = train.supervised(model, distance)
     x, y = jnp.ones((2, 1)), jnp.ones((2, 1))
     return lambda params: loss(params, (), (x, y), None)[0], filled(model, (2, 1))
+
+
+# --- what happens to it later is not to blame ----------------------------------------------------
+
+
+@forward("log", "negative number", index=(0,))
+def a_nan_divided_by_zero():
+    def fun(a, b):
+        y = jnp.log(a - 1)  # HERE
+        z = y / b
+        return jnp.sum(z)
+
+    return fun, jnp.zeros(2), jnp.zeros(2)
+
+
+@forward("div", "0.0/0.0")
+def zero_by_zero_divided_again():
+    def fun(a, b):
+        y = a / b  # HERE
+        return y / b
+
+    return fun, jnp.zeros(()), jnp.zeros(())
+
+
+@forward("log", "negative number", index=(0,))
+def a_nan_that_chooses_a_constant():
+    def fun(x):
+        y = jnp.log(x - 2)  # HERE
+        return jnp.where(jnp.isnan(y).sum() > 0, jnp.nan, jnp.sum(x))
+
+    return fun, X
+
+
+@forward("log", "negative number", index=(0,))
+def a_nan_that_median_sees():
+    def fun(x):
+        y = jnp.log(x - 2)  # HERE
+        return jnp.median(y * 2)
+
+    return fun, X
+
+
+@forward("log", "negative number", inside=("scan[2]",))
+def a_nan_in_a_loop_that_chooses_a_branch():
+    def fun(x):
+        def step(fine, x):
+            y = jnp.log(x)  # HERE
+            return fine & ~jnp.isnan(y), None
+
+        fine, _ = lax.scan(step, jnp.bool_(True), x)
+        return lax.cond(fine, lambda x: x[0], lambda x: jnp.nan, x)
+
+    return fun, X - jnp.array([0, 0, 1, 0])
+
+
+@forward("exp", "overflows", index=(1,))
+def an_infinity_that_chooses_a_constant():
+    def fun(x):
+        y = jnp.exp(x)  # HERE
+        return jnp.where(jnp.isinf(y), jnp.nan, y).sum()
+
+    return fun, BIG
+
+
+@sick("given", None, "The matrix is singular", source="a constant")
+def logdet_of_a_singular_matrix():
+    def fun(x):
+        return jnp.linalg.slogdet(x)[1]  # HERE
+
+    return fun, jnp.ones((4, 4))
+
+
+@gradient("sqrt", "The product with 0 masks the value", index=(2,), mask=True)
+def masked_by_a_product():
+    def fun(x):
+        y = jnp.sqrt(x)  # HERE
+        return jnp.sum(y * 0)
+
+    return fun, X
+
+
+@gradient("log", "The maximum masks the value", index=(2,), mask=True)
+def masked_by_a_maximum():
+    def fun(x):
+        y = jnp.log(x)  # HERE
+        return jnp.sum(jnp.maximum(y, 0.0))
+
+    return fun, X
+
+
+@gradient("log", "slope of xlogy", rule="xlogy")
+def in_a_rule_of_jax():
+    def fun(x):
+        return jax.scipy.special.xlogy(x, x)  # HERE
+
+    return fun, 0.0

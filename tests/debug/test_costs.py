@@ -129,6 +129,12 @@ def test_remat_keeps_less_and_computes_more():
     assert less.total.forward == plain.total.forward
 
 
+def test_a_loss_without_operations_costs_nothing():
+    found = debug.costs(lambda w: jnp.float32(1), 2.0)
+    assert (found.rows, found.total) == ((), ("total", 0, 0, 0, 0, 0))
+    assert str(found).splitlines()[-1].split()[:2] == ["total", "0"]
+
+
 def test_the_table_and_what_is_refused():
     found = costs_of(nn.dense(3), array(5, 4), array(5, 3))
     header, rule, *lines = str(found).splitlines()

@@ -318,6 +318,109 @@ def test_a_plain_function_by_leaf_with_its_activations_and_their_lines():
     assert [dead.rows[i].path for i in dead.verdicts[1].rows] == [(0, "w"), (0, "b")]
 
 
+def through(relu):
+    return lambda p, x: jnp.mean(relu(x @ p["w"] + p["b"]) @ p["v"])
+
+
+HAND_WRITTEN = {
+    "where": lambda z: jnp.where(z > 0, z, 0.0),
+    "mul": lambda z: z * (z > 0),
+}
+
+
+@pytest.mark.parametrize("name", HAND_WRITTEN)
+def test_a_relu_written_by_hand(name):
+    p = {"w": np.eye(3), "b": np.array([-9.0, -9.0, 0.0]), "v": np.ones((3, 1))}
+    loss = through(HAND_WRITTEN[name])
+    dead = {**p, "b": np.full(3, -9.0)}
+    half, none = (debug.gradient_flow(loss, params, np.ones((4, 3))) for params in (p, dead))
+    line = HAND_WRITTEN[name].__code__.co_firstlineno
+    assert [row.layer for row in half.rows] == [
+        "dot_general", "add", f"{name} at test_gradient_flow.py:{line}", "dot_general"
+    ]  # fmt: skip
+    relu = half.rows[2]
+    assert (relu.dead, relu.slope, relu.saturated) == (pytest.approx(2 / 3), 1, 0)
+    assert relu.passed == pytest.approx(np.sqrt(1 / 3))
+    assert kinds(none) == ["no gradient", "dead ReLU"]
+    assert none.verdicts[0].rows == (0, 1)
+    assert f"through {relu.layer}, all of whose units are off" in none.verdicts[0].reason
+
+
+def heads(p, x):
+    before = jnp.mean((x @ p["before"]) ** 2)
+    h = x @ p["trunk"]
+    return 1e-4 * before + jnp.mean((h @ p["main"]) ** 2) + 1e-4 * jnp.mean((h @ p["aux"]) ** 2)
+
+
+def test_a_head_of_a_small_weight_is_no_measure_for_others():
+    p = {name: np.eye(3, dtype=np.float32) for name in ("before", "trunk", "main", "aux")}
+    flow = debug.gradient_flow(heads, p, np.ones((4, 3), np.float32))
+    norms = {row.path[0]: row.norm for row in flow.rows if row.path}
+    assert norms["before"] < 1e-3 * norms["main"]
+    assert norms["trunk"] > 1e3 * norms["aux"]
+    assert not flow.verdicts
+    # 10⁴ on one way and 1e-8 on the other
+    p = {**p, "main": 1e4 * p["main"]}
+    flow = debug.gradient_flow(lambda p, x: heads(p, x * 1e-4), p, np.ones((4, 3), np.float32))
+    [verdict] = flow.verdicts
+    assert (verdict.kind, [flow.rows[i].path for i in verdict.rows]) == ("exploding", [("trunk",)])
+    assert "that of ['main'] dot_general; each dot_general passes 1e+04 times" in verdict.reason
+
+
+def test_parameters_without_a_gradient_and_a_loss_that_is_not_finite():
+    p = {name: np.eye(3, dtype=np.float32) for name in "abc"}
+    loss = lambda p, x: jnp.mean(jnp.tanh(x @ jax.lax.stop_gradient(p["a"])) @ p["b"])
+    [verdict] = debug.gradient_flow(loss, p, np.ones((4, 3), np.float32)).verdicts
+    assert (verdict.kind, verdict.rows) == ("no gradient", (0, 3))
+    assert "the parameters of ['a'] dot_general, ['c'] is 0" in verdict.reason
+    logs = lambda p, x: jnp.sum(jnp.log(p * x))
+    flow = debug.gradient_flow(logs, np.ones(3), np.array([1.0, -2.0, 3.0]))
+    assert all(np.isfinite([row.norm, row.parameters or 0]).all() for row in flow.rows)
+    [verdict] = flow.verdicts
+    assert (verdict.kind, verdict.rows) == ("not finite", (1,))
+    assert "the loss is nan, though its gradient is finite: debug.nan_origin" in verdict.reason
+
+
+def test_in_float64():
+    with jax.enable_x64(True):
+        x = np.arange(4.0)
+        [row] = debug.gradient_flow(small_or_large, np.float64(1), x, np.float64(1e-50)).rows
+        assert (row.norm, row.zeros) == (pytest.approx(2e-50), 0)
+        assert row.parameters == pytest.approx(6e-50)
+        params = ({"kernel": np.eye(8), "bias": np.zeros(8)}, ())
+        model = nn.serial(dense(8), jnp.tanh)
+        flow = debug.gradient_flow(model, params, np.zeros((2, 8)), loss=lambda y: y)
+        assert [row.norm for row in flow.rows] == pytest.approx([0.25, 0.25])
+        assert (flow.rows[1].slope, flow.verdicts) == (1, ())
+
+
+def test_what_cannot_be_hashed_is_compiled_anew():
+    class Power:
+        __hash__ = None
+
+        def __call__(self, p, x, which):
+            return jnp.mean(p * x**self.n) + len(which)
+
+    loss = Power()
+    for loss.n in (1, 2):
+        flow = debug.gradient_flow(loss, np.float32(1), np.full(2, 3, np.float32), {"a", "b"})
+        assert flow.loss == 3**loss.n + 2
+
+
+def test_numbers_are_needed():
+    flow_of_square = lambda x: debug.gradient_flow(lambda p, x: p["w"] * x, {"w": 1.0}, x).loss
+    for transform, x in ((jax.jit, 1.0), (jax.vmap, np.ones(3)), (jax.grad, 1.0)):
+        with pytest.raises(TypeError, match="gradient_flow: argument 1 is being traced"):
+            transform(flow_of_square)(x)
+    with pytest.raises(TypeError, match="what the function closes over is being traced"):
+        jax.jit(lambda x: debug.gradient_flow(lambda p: p * x, 1.0).loss)(1.0)
+    shape = jax.ShapeDtypeStruct((), np.float32)
+    with pytest.raises(TypeError, match=r"an array as params\['w'\], got a jax.ShapeDtypeStruct"):
+        debug.gradient_flow(square, {"w": shape})
+    with pytest.raises(TypeError, match=r"expected arrays in params, got 'relu' as params\['f'\]"):
+        debug.gradient_flow(square, {"w": 1.0, "f": "relu"})
+
+
 def test_layers_in_scans_checkpoints_shared_and_of_several_inputs():
     block = nn.remat(nn.serial(dense(4), jnp.tanh))
     model = nn.serial(
@@ -363,6 +466,9 @@ def test_over_time():
         ({}, ValueError, "at least one flow"),
         ({0: 3.0}, TypeError, "expected a GradientFlow"),
         ([(0, flows[0]), (0, flows[0])], ValueError, "each step once"),
+        ([flows[0], flows[0]], TypeError, r"pairs \(step, flow\), got GradientFlow among them"),
+        (flows[0], TypeError, r"expected flows by step.*, got GradientFlow"),
+        ({"first": flows[0], 1: flows[0]}, TypeError, "whole numbers, got 'first'"),
         ({0: flows[0], 1: other}, ValueError, "different layers"),
     ]:
         with pytest.raises(error, match=words):

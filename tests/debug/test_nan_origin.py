@@ -57,6 +57,7 @@ def test_it_names_the_line(name, mode):
     assert f"{origin.place.file}:{origin.place.line}" in str(origin)
     assert origin.line in str(origin)
     assert "# HERE" in origin.line
+    assert "funcnn/debug/" not in str(origin.place.via)
 
 
 def finite(tree):
@@ -93,7 +94,11 @@ def test_jax_finds_the_same_cases_sick():
         assert not gradient, name
 
 
-COMES_OUT = ("minus_infinity_comes_out_as_given", "sorted_infinities")
+COMES_OUT = (
+    "minus_infinity_comes_out_as_given",
+    "sorted_infinities",
+    "nan_that_chooses_infinity",
+)
 
 
 @functools.cache
@@ -148,6 +153,10 @@ def test_what_was_given():
     assert str(origin).startswith("the output is nan\n  it was given: params['w'] at index (1,)")
     assert of({"w": jnp.ones(2)}, jnp.ones(2), scale=jnp.inf).source == "scale"
     assert of({"w": jnp.ones(2)}, jnp.ones(2), scale=1.0) is None
+    by_zero = debug.nan_origin(lambda x, m: jnp.sum(x / m))(jnp.array([jnp.nan]), 0.0)
+    assert (by_zero.where, by_zero.source) == ("given", "x")
+    # of a plain number it is nan, not infinite
+    assert debug.nan_origin(lambda x: jnp.arccosh(x))(jnp.inf).where == "given"
     upstream = debug.nan_origin(jnp.sin, cotangent=jnp.array([1.0, jnp.nan]))(jnp.ones(2))
     assert (upstream.source, upstream.what) == ("the cotangent", "the gradient of x")
 
@@ -161,6 +170,9 @@ def test_only_what_is_asked_for():
     of_aux = debug.nan_origin(fun, argnums=1, has_aux=True)(x, -y)
     assert (of_aux.where, of_aux.what) == ("forward", "the auxiliary output['aux']")
     assert debug.nan_origin(lambda x: jnp.sqrt(x), cotangent=1.0)(jnp.float32(4.0)) is None
+    by_keyword = lambda *, x: jnp.sqrt(x)
+    assert debug.nan_origin(by_keyword)(x=x).what == "the gradient of x"
+    assert debug.nan_origin(by_keyword, argnums=())(x=x) is None
 
 
 def test_how_it_reads():
@@ -184,6 +196,17 @@ def test_how_it_reads():
 def test_what_it_refuses():
     with pytest.raises(TypeError, match=r"nan_origin: x is being traced\. It needs numbers"):
         jax.jit(lambda x: debug.nan_origin(lambda x: x)(x))(1.0)
+    closing_over = lambda x: debug.nan_origin(lambda y: jnp.log(x * y))(2.0)
+    for transformed in (jax.jit, jax.vmap):
+        with pytest.raises(TypeError, match="nan_origin: what fun computes is being traced"):
+            transformed(closing_over)(jnp.ones(1))
+    shape = jax.ShapeDtypeStruct((2,), jnp.float32)
+    with pytest.raises(TypeError, match="nan_origin: x is a shape without numbers"):
+        debug.nan_origin(lambda x: jnp.log(x))(shape)
+    with pytest.raises(TypeError, match=r"the output\[1\] is a shape without numbers"):
+        debug.nan_origin(lambda x: (x, shape))(1.0)
+    with pytest.raises(TypeError, match="the cotangent is a shape without numbers"):
+        debug.nan_origin(jnp.sin, cotangent=shape)(jnp.ones(2))
     with pytest.raises(ValueError, match="expected a cotangent like the output"):
         debug.nan_origin(jnp.sin, cotangent=(1.0,))(1.0)
     with pytest.raises(ValueError, match=r"of the output's shapes \[\(2,\)\], got \[\(3,\)\]"):

@@ -1,6 +1,7 @@
 """Tables and drawings: what is in them, and that nothing lies on anything else."""
 
 import builtins
+import functools
 import itertools
 import re
 import xml.etree.ElementTree as ET
@@ -107,6 +108,26 @@ def test_names_are_escaped():
     root = ET.fromstring(graph.to_svg())
     assert "p['<b> & \"c\"']" in [element.text for element in root.iter(f"{SVG}text")]
     assert "p['<b> & \\\"c\\\"']" in graph.to_dot()
+
+
+def test_control_characters_are_no_part_of_a_drawing():
+    def fun(p):
+        return jnp.exp(p["\x00"])
+
+    fun.__name__ = "f\x1b[0m"
+    root = ET.fromstring(trace(fun)({"\x00": 1.0}).to_svg())
+    assert "f\ufffd[0m" in [element.text for element in root.iter(f"{SVG}text")]
+
+
+def test_a_long_line_has_points_where_it_bends():
+    fun = lambda xs: functools.reduce(lambda total, x: total + x * x, xs, 0.0)
+    graph = trace(fun)([1.0] * 40)
+    lines = [*layout(graph).edges]
+    assert max(points[-1][0] - points[0][0] for points in lines) > 3000  # over many columns
+    assert sum(map(len, lines)) < 9 * len(lines)
+    heights = [[y for _, y in points[2:-2]] for points in lines]
+    for run in heights:  # never three at one height, but at the ends
+        assert all(len(set(three)) > 1 for three in zip(run, run[1:], run[2:], strict=False))
 
 
 def test_dot_has_nodes_edges_and_clusters(nested):

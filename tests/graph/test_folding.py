@@ -10,6 +10,7 @@ from jax import lax
 
 from funcnn import nn
 from funcnn.graph import trace
+from funcnn.graph.page.sentences import plain, steps_of
 
 
 def labels(graph):
@@ -77,6 +78,55 @@ def test_a_function_with_a_rule_unfolds_to_its_body():
     # the body's own derivatives
     np.testing.assert_allclose(opened.into(3)[0].local, 2.0)
     assert labels(opened.fold("cube")) == ["x", "max 0", "cube", "+"]
+
+
+def test_a_rule_that_says_other_than_its_code_is_told_of():
+    fun = lambda x: jax.nn.relu(x) + 3 * x
+    note = (
+        "Inside relu are the derivatives of its code. Its rule says others here: what it is given "
+        "has its gradient by the rule."
+    )
+    opened = trace(fun)(0.0).unfold("relu")
+    [edge] = opened.into(opened.at_path("relu")[0].number)
+    assert (float(edge.gradient), float(opened["x"].gradient)) == (0.5, 3)  # 0 by the rule
+    assert opened.table().splitlines()[-1] == note
+    said = [[plain(sentence) for sentence in step.sentences] for step in steps_of(opened)]
+    assert said[-1] == ["x: 0.50 + 3 → 3", note]
+    assert said[-2][-1] == note
+    assert sum(note in sentences for sentences in said) == 2
+    # folded, or where both say the same, there is nothing to tell
+    alike = trace(fun)(1.0).unfold("relu")
+    for graph in (opened.fold("relu"), alike):
+        assert note not in graph.table()
+        last = steps_of(graph)[-1]
+        assert [plain(s).endswith(": copy adds") for s in last.sentences] == [True]
+
+
+def test_a_rule_around_nothing_stays_a_node():
+    @jax.custom_vjp
+    def reverse(x):
+        return x
+
+    reverse.defvjp(lambda x: (x, None), lambda _, g: (-g,))
+    graph = trace(lambda x: reverse(x * 2) * 3)(1.0).unfold("reverse")
+    assert labels(graph) == ["x", "×2", "reverse", "×3"]
+    assert [float(node.gradient) for node in graph] == [-6, -3, 3, 1]
+    assert [(group.folded, group.nodes) for group in graph.groups] == [(True, (2,))]
+
+
+def test_a_rule_is_opened_beside_keys_and_programs_of_devices():
+    mesh = jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("i")
+    mapped = jax.shard_map(lambda x: x * 2, mesh=mesh, in_specs=spec, out_specs=spec)
+
+    def fun(x):
+        kept = jax.random.bernoulli(jax.random.key(1), 0.5, x.shape)
+        return jax.nn.relu(mapped(x)) * kept
+
+    x = jnp.array([-1.0, 2.0, 3.0])
+    [opened] = trace(fun)(x).unfold("relu").at_path("relu")
+    assert opened.label == "max 0"
+    np.testing.assert_array_equal(opened.value, [0, 4, 6])
 
 
 def test_functions_of_the_users_are_open_and_those_of_jax_are_folded():
@@ -151,7 +201,7 @@ def test_a_large_network_is_folded_by_layer():
     assert [result.name for result in graph.nodes[0].results] == [
         "params[0]['bias']", "params[0]['kernel']",
     ]  # fmt: skip
-    assert graph["params[0]['kernel']"] is graph.nodes[0]
+    assert graph["params[0]['kernel']"].results == graph.nodes[0].results[1:]
     opened = graph.unfold("[0]")
     assert labels(opened)[-35:-33] != ["[0] conv", "relu"]
     assert [node.label for node in opened.at_path("[0]")] == ["conv", "+"]

@@ -78,6 +78,16 @@ def test_the_steps_add_up_to_the_gradient(fun):
     np.testing.assert_allclose(found.values[out], jax.jit(fun)(X), rtol=1e-6)
 
 
+def test_results_may_be_in_another_order_than_on_the_tape():
+    corner = lambda a: jnp.linalg.svd(a)[0][0, 1]
+    a = jnp.diag(X) + 0.1
+    found = steps(Call("corner", lambda values: [corner(*values)], (a,), (True,)))
+    [number] = found.inputs
+    expected = jax.jit(funcnn.grad(corner))(a)
+    assert found.gradients[number].shape == (3, 3)
+    np.testing.assert_allclose(found.gradients[number], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_iterations_have_their_numbers_and_values():
     found = steps(program(lambda x: lax.scan(lambda c, x: (c * x, c), 1.0, x, reverse=True)[0]))
     [scan] = [step for step in found.steps if step.primitive.name == "scan"]

@@ -10,6 +10,7 @@ from jax import lax
 
 from funcnn import grad, nn
 from funcnn.graph import trace
+from funcnn.graph.page.sentences import steps_of
 from tests.graph.test_steps import X, branches, loops, rows_leave_a_loop
 
 
@@ -160,6 +161,36 @@ def test_inputs_and_outputs_have_their_names():
     assert graph["output[1]['more']"].label == "×2"
     with pytest.raises(KeyError, match="no input or output 'w': the names are params"):
         graph["w"]
+
+
+def test_a_name_picks_one_of_several_results():
+    def fun(p, x):
+        with jax.named_scope("layer"):
+            return p["w"] * x + p["b"]
+
+    graph = trace(fun)({"b": 2.0, "w": np.array([3.0, 5.0])}, np.array([7.0, 11.0])).fold()
+    assert [node.label for node in graph] == ["p", "x", "layer"]
+    w, b = graph["p['w']"], graph["p['b']"]
+    assert (w.number, b.number, w.name, b.name) == (0, 0, "p['w']", "p['b']")
+    assert (w.shape, b.shape) == ((2,), ())
+    np.testing.assert_array_equal(w.gradient, [7, 11])
+    assert (float(b.value), float(b.gradient)) == (2, 2)
+    assert len(graph["p"].results) == 2
+
+
+def test_an_output_is_the_result_of_that_name():
+    graph = trace(lambda x: lax.top_k(x, 2)[1])(X)
+    assert graph["output"].dtype == jnp.int32
+    np.testing.assert_array_equal(graph["output"].value, [2, 1])
+
+
+def test_infinities_are_no_reason_to_warn():
+    graph = trace(lambda x: jnp.sum(jnp.sqrt(x - 0.5)))(X)  # the suite makes errors of warnings
+    np.testing.assert_allclose(graph["x"].gradient, [np.inf, 0.5, 0.5**1.5], rtol=1e-6)
+    [local] = [edge.local for edge in graph.edges if graph.nodes[edge.target].label == "√x"]
+    assert np.isinf(local[0])
+    hub = trace(lambda x: (lambda y: (y, jnp.sqrt(y - 1)))(x * 2))(0.5)
+    steps_of(hub)
 
 
 def test_a_graph_of_shapes_has_no_values():

@@ -1,5 +1,6 @@
 """Activations and their derivatives."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def test_a_derivative_of_one_s_own():
         ("relu", {}, TypeError, "expected a function of one number, got 'relu'"),
         (jnp.tanh, {"interval": (1, 1)}, ValueError, r"an interval that grows, got \(1, 1\)"),
         (jnp.tanh, {"interval": 5}, ValueError, r"interval of shape \(2,\), got \(\)"),
+        (jax.nn.softmax, {}, ValueError, "an elementwise function.*of one, softmax says: axis -1"),
         (
             lambda x: jnp.stack([x, x]),
             {"derivative": jnp.cos},

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,8 +184,9 @@ def own_gradient(graph: Graph, number: int, result: int) -> Any:
     parts = [graph.edges[at].gradient for at in _ways_back(graph, number, result)]
     if whole is None or not parts:
         return whole
-    rest = np.asarray(whole) - sum(np.asarray(part) for part in parts)
-    is_rounding = np.allclose(rest, 0, atol=1e-6 * np.max(np.abs(np.asarray(whole)), initial=0))
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities
+        rest = np.asarray(whole) - sum(np.asarray(part) for part in parts)
+        is_rounding = np.allclose(rest, 0, atol=1e-6 * np.max(np.abs(np.asarray(whole)), initial=0))
     return None if is_rounding else rest
 
 
@@ -207,24 +209,37 @@ def _branches_met(graph: Graph, node: Node, called: list[str]) -> list[Step]:
         gs = [*([] if own is None else [own]), *(graph.edges[e].gradient for e in ways)]
         if own is None and len(ways) < 2:
             continue
-        sentence: list[Piece] = [name, (": ", ""), *_sum(gs, result.gradient)]
+        notes = _notes(graph, ways)
+        total = _sum(gs, result.gradient, adds=not notes)
+        sentence: list[Piece] = [name, (": ", ""), *total]
         if own is not None:
             named = node.kind != "input" and result.name not in (None, "output")
             whose = result.name if named else "the output"
             words = f"The backward pass begins with the gradient of {whose}, "
             sentence = [(words, ""), name, (": ", ""), (_text(own), "gradient")]
             if ways:
-                sentence = [name, (", an output itself: ", ""), *_sum(gs, result.gradient)]
-        found.append(Step("backward", node.number, tuple(ways), (at,), [sentence]))
+                sentence = [name, (", an output itself: ", ""), *total]
+        found.append(Step("backward", node.number, tuple(ways), (at,), [sentence, *notes]))
     return found
 
 
-def _sum(gs: list[Any], whole: Any) -> list[Piece]:
-    """`0.2 + 0.1 = 0.3: copy adds`."""
+def _notes(graph: Graph, ways: Iterable[int]) -> list[list[Piece]]:
+    """What is to be said of the groups that something comes out of, on its way back."""
+    edges = [graph.edges[at] for at in ways]
+    leave = lambda group: any(
+        edge.target in group.nodes and edge.source not in group.nodes for edge in edges
+    )
+    return [[(group.note, "rule")] for group in graph.groups if group.note and leave(group)]
+
+
+def _sum(gs: list[Any], whole: Any, adds: bool) -> list[Piece]:
+    """`0.2 + 0.1 = 0.3: copy adds`; with an arrow where that is not all."""
     pieces: list[Piece] = []
     for g in gs:
         piece: Piece = (_text(g), "gradient")
         pieces += [(" + ", ""), _in_brackets(piece)] if pieces else [piece]
+    if not adds:
+        return [*pieces, (" → ", ""), (_text(whole), "gradient")]
     return [*pieces, (" = ", ""), (_text(whole), "gradient"), (": copy adds", "")]
 
 
@@ -255,6 +270,7 @@ def _handed_down(graph: Graph, node: Node, edges: tuple[int, ...], called: list[
     pattern = PATTERNS.get(node.primitive or "")
     if pattern and used:
         sentences.append([(pattern, "rule")])
+    sentences += _notes(graph, used)
     return Step("backward", node.number, tuple(used), (), sentences)
 
 
