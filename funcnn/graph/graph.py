@@ -189,7 +189,7 @@ class Graph:
         if isinstance(which, int):
             return self.nodes[which]
         for node in self.nodes:
-            picked = tuple(result for result in node.results if result.name == which)
+            picked = tuple(result for result in node.results if _is_called(result, which))
             if picked and picked != node.results:
                 return node._replace(name=which, results=picked)
             if picked or which == node.name:
@@ -370,6 +370,11 @@ class Graph:
         if path.suffix not in writers:
             raise ValueError(f"expected a file ending in {', '.join(writers)}, got {path.name!r}")
         path.write_text(writers[path.suffix](), encoding="utf-8")
+
+
+def _is_called(result: Result, name: str) -> bool:
+    """Has it this name? A value that is returned twice has two: "output[0], output[1]"."""
+    return result.name is not None and name in (result.name, *result.name.split(", "))
 
 
 def _is_at(path: Path, asked: str | Path) -> bool:

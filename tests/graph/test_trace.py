@@ -163,6 +163,11 @@ def test_inputs_and_outputs_have_their_names():
         graph["w"]
 
 
+def test_a_value_that_is_returned_twice_has_both_names():
+    graph = trace(lambda x: [jnp.sin(x)] * 2)(1.0)
+    assert graph["output[0]"] == graph["output[1]"] == graph.nodes[1]
+
+
 def test_a_name_picks_one_of_several_results():
     def fun(p, x):
         with jax.named_scope("layer"):
