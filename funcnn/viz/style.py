@@ -8,7 +8,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # the colours by Okabe and Ito, which colour-blind readers tell apart; their yellow is too pale
@@ -205,10 +204,3 @@ def blend(color: Any, share: Any) -> Any:
     from matplotlib.colors import to_rgb
 
     return 1 - np.asarray(share)[..., None] * (1 - np.asarray(to_rgb(color)))
-
-
-def diverging(negative: str = VERMILION, positive: str = BLUE) -> "Colormap":
-    """From one colour over white to the other."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("funcnn", [negative, "white", positive])
